@@ -1,0 +1,23 @@
+/* Small helpers around descriptors: bounded reads, whole writes, cleanup. */
+#ifndef HOLDFAST_BASE_FILE_H
+#define HOLDFAST_BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Reads at most `size` - 1 bytes of the file `path` (relative to `directory_fd`, which may be AT_FDCWD) and
+ * NUL-terminates them. Returns the number of bytes, or a negative errno (-EFBIG when the file is longer). */
+ssize_t file_read(int directory_fd, const char *path, char *buffer, size_t size);
+
+/* As file_read, from an open descriptor, from offset 0; a longer file is cut silently (for /proc). */
+ssize_t file_read_start(int fd, char *buffer, size_t size);
+
+/* Writes all bytes or returns a negative errno; retries after EINTR and short writes. */
+int file_write_all(int fd, const void *bytes, size_t length);
+
+/* Closes *fd when it is not negative and sets it to -1; keeps errno. */
+void file_close(int *fd);
+
+#define CLOSE_ON_RETURN __attribute__((cleanup(file_close)))
+
+#endif

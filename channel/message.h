@@ -1,0 +1,128 @@
+/* What the programs say to each other: one fixed, versioned struct a SOCK_SEQPACKET packet.
+ *
+ * Supervisor <-> worker over the socket pair a worker inherits as descriptor 3 (CHANNEL_FD); the settings are
+ * descriptor 4 (SETTINGS_FD). People's commands come over the control socket in the runtime directory. */
+#ifndef HOLDFAST_CHANNEL_MESSAGE_H
+#define HOLDFAST_CHANNEL_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CHANNEL_FD	3
+#define SETTINGS_FD	4
+#define MESSAGE_VERSION 1
+
+#define EVENT_KIND_MAX	   40
+#define EVENT_REASON_MAX   384
+#define EVENT_EVIDENCE_MAX 512
+#define MESSAGE_TEXT_MAX   512
+
+enum message_type {
+	/* supervisor -> sentry */
+	MESSAGE_GATEWAY_STARTED = 1, /* gateway; carries the gateway's pidfd */
+	MESSAGE_GATEWAY_GONE,	     /* gateway */
+	MESSAGE_PROBE_START,	     /* gateway: say READY once the start-up probe says started */
+	MESSAGE_ASK_WORDS,	     /* gateway: what did its last lines say? Answer WORDS after draining */
+	MESSAGE_WATCH_CONFIG,	     /* watch.on: say CONFIG_CHANGED when one of the watched files changes */
+	MESSAGE_NOTE,		     /* note: print this sentence of ours to the foreground */
+	MESSAGE_PING,		     /* answer PONG at once */
+	/* sentry -> supervisor */
+	MESSAGE_READY,		/* gateway; note: what proved it */
+	MESSAGE_PROGRESS,	/* gateway: something moved during the start (console, CPU, I/O, probe); at most every 5 s */
+	MESSAGE_WORDS,		/* words */
+	MESSAGE_DRAIN_BEGAN,	/* drain */
+	MESSAGE_CONFIG_CHANGED, /* note: which file */
+	MESSAGE_CONSOLE_DROPPED, /* dropped: lines lost since the last such message */
+	MESSAGE_PONG,
+	/* supervisor -> recorder */
+	MESSAGE_EVENT, /* event */
+	/* recorder -> supervisor */
+	MESSAGE_STORED, /* stored: every event up to this sequence is on disk */
+	MESSAGE_STORE,	/* store: whether events can be written now, and why not */
+	/* to every worker */
+	MESSAGE_FINISH, /* finish what is in hand and exit 0 */
+	/* from every worker */
+	MESSAGE_HELLO,
+	MESSAGE_TYPE_COUNT
+};
+
+struct message_gateway {
+	uint64_t generation;
+	int32_t pid;
+	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
+	char note[MESSAGE_TEXT_MAX];
+};
+
+struct message_words {
+	uint64_t generation;
+	uint32_t words;		     /* enum exit_words */
+	char line[MESSAGE_TEXT_MAX]; /* the line that says so, or who holds the port */
+};
+
+struct message_drain {
+	uint64_t generation;
+	int64_t budget_ms;
+};
+
+struct message_dropped {
+	uint64_t lines, bytes;
+	char why[128];
+};
+
+struct message_event {
+	uint64_t life;	   /* which supervisor's life; with sequence it makes the event unique */
+	uint64_t sequence; /* 1, 2, 3 ... within a life */
+	int64_t real_ms;
+	uint64_t incident; /* 0: none */
+	uint32_t severity; /* enum event_severity */
+	char kind[EVENT_KIND_MAX];
+	char reason[EVENT_REASON_MAX];
+	char evidence[EVENT_EVIDENCE_MAX]; /* a JSON object */
+};
+
+enum event_severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITY_CRITICAL };
+
+struct message {
+	uint16_t version; /* MESSAGE_VERSION */
+	uint16_t type;	  /* enum message_type */
+	uint32_t size;	  /* of the whole packet: the header and the member in use */
+	union {
+		struct message_gateway gateway;
+		struct message_words words;
+		struct message_drain drain;
+		struct message_dropped dropped;
+		struct message_event event;
+		struct {
+			uint64_t life, sequence;
+		} stored;
+		struct {
+			uint32_t writable;
+			uint64_t dropped;
+			char why[128];
+		} store;
+		struct {
+			uint32_t on;
+		} watch;
+		struct {
+			char text[MESSAGE_TEXT_MAX];
+		} note;
+		struct {
+			int32_t pid;
+			char name[16];
+		} hello;
+	};
+};
+
+/* Sends without blocking. `passed_fd` is a descriptor to hand over, or -1. Fills version, type and size.
+ * Returns 0, -EAGAIN when the other side is not reading, -EPIPE when it is gone, or another negative errno. */
+int message_send(int fd, enum message_type type, struct message *message, int passed_fd);
+
+/* Receives one packet without blocking. Checks version, type and size; text members are NUL-terminated.
+ * *passed_fd (may be NULL) receives a descriptor (close-on-exec, owned by the caller) or -1.
+ * Returns 1, 0 when the other side closed, -EAGAIN, -EBADMSG for a packet that is not ours, or another errno. */
+int message_receive(int fd, struct message *message, int *passed_fd);
+
+/* "info", "warning", "error", "critical". */
+const char *event_severity_name(enum event_severity severity);
+
+#endif

@@ -1,0 +1,42 @@
+/* What is particular to one kind of gateway, as facts: no I/O here. */
+#ifndef HOLDFAST_GATEWAY_GATEWAY_H
+#define HOLDFAST_GATEWAY_GATEWAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a gateway's own last words, with its exit code, say about its end. */
+enum exit_words {
+	WORDS_NONE,		  /* nothing known: an ordinary crash */
+	WORDS_CONFIG_INVALID,	  /* its configuration is refused: parked until the file changes */
+	WORDS_MIGRATION_REQUIRED, /* it waits for a command a person must run: parked */
+	WORDS_CONTENTION,	  /* the port or the state directory belongs to another: back off */
+	WORDS_OUT_OF_MEMORY,	  /* the JavaScript heap ran full: an ordinary crash, named */
+	WORDS_COUNT
+};
+
+struct gateway_phrase {
+	const char *text; /* looked for in a console line from which colours were removed */
+	enum exit_words words;
+};
+
+struct gateway_facts {
+	const char *name;
+	const char *const *variables;	      /* "NAME=value" given to every child; NULL-terminated */
+	const struct gateway_phrase *phrases; /* ends with text NULL; the first match of the latest line wins */
+	int config_exit_code;		      /* this code means configuration unless the words say otherwise; 0: none */
+	uint32_t boot_limit;		      /* unclean boots within the window after which it hides its channels; 0: none */
+	int64_t boot_window_ms;
+	const char *startup_path;	     /* NULL: no start-up probe of its own */
+	const char *drain_phrase;	     /* a console line with this says that it began to drain by itself */
+	const char *drain_budget_key;	     /* followed in that line by its budget in ms, e.g. "timeout " */
+	const char *migration_command;	     /* what a person must run after WORDS_MIGRATION_REQUIRED */
+};
+
+/* `kind` is an enum gateway_kind of the settings. */
+const struct gateway_facts *gateway_facts(int kind);
+
+/* What a console line (NUL-terminated, without colours) says about the end to come. */
+enum exit_words gateway_read_words(const struct gateway_facts *facts, const char *line);
+
+#endif
