@@ -1,0 +1,122 @@
+#include "channel/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+
+/* A socket's address holds 107 bytes; through the directory's descriptor any path fits. */
+static void address_in(int directory_fd, struct sockaddr_un *address)
+{
+	memset(address, 0, sizeof(*address));
+	address->sun_family = AF_UNIX;
+	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/" CONTROL_SOCKET_NAME, directory_fd);
+}
+
+static int open_socket(const char *runtime_dir, int *directory_fd, struct error *why)
+{
+	int fd;
+
+	*directory_fd = open(runtime_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*directory_fd < 0)
+		return error_set(why, -errno, "The runtime directory %s cannot be opened: %s.", runtime_dir, strerror(errno));
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_set(why, -errno, "A socket cannot be made: %s.", strerror(errno));
+	return fd;
+}
+
+int control_listen(const char *runtime_dir, struct error *why)
+{
+	int directory_fd CLOSE_ON_RETURN = -1;
+	struct sockaddr_un address;
+	int fd = open_socket(runtime_dir, &directory_fd, why);
+
+	if (fd < 0)
+		return fd;
+	address_in(directory_fd, &address);
+	/* We hold the ownership lock, so a socket that is there is a dead supervisor's. */
+	unlinkat(directory_fd, CONTROL_SOCKET_NAME, 0);
+	fchmod(fd, 0600);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 32) < 0) {
+		int code = -errno;
+
+		close(fd);
+		return error_set(why, code, "The control socket in %s cannot be opened: %s.", runtime_dir, strerror(-code));
+	}
+	return fd;
+}
+
+static int wait_for(int fd, short events, int64_t until_ms)
+{
+	struct pollfd poller = {.fd = fd, .events = events};
+
+	for (;;) {
+		int64_t left_ms = until_ms - clock_monotonic_ms();
+		int ready = poll(&poller, 1, left_ms > 0 ? (int)left_ms : 0);
+
+		if (ready > 0)
+			return 0;
+		if (ready == 0)
+			return -ETIMEDOUT;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+static int exchange(int fd, const struct control_request *request, struct control_reply *reply, int64_t until_ms)
+{
+	ssize_t length;
+	int result = wait_for(fd, POLLOUT, until_ms);
+
+	if (result < 0)
+		return result;
+	if (send(fd, request, sizeof(*request), MSG_NOSIGNAL) < 0)
+		return -errno;
+	result = wait_for(fd, POLLIN, until_ms);
+	if (result < 0)
+		return result;
+	length = recv(fd, reply, sizeof(*reply), 0);
+	if (length < 0)
+		return -errno;
+	if (length == 0)
+		return -ECONNRESET;
+	if (length != (ssize_t)sizeof(*reply) || reply->version != CONTROL_VERSION)
+		return -EPROTO;
+	reply->sentence[CONTROL_SENTENCE_MAX - 1] = '\0';
+	reply->reason[CONTROL_SENTENCE_MAX - 1] = '\0';
+	return 0;
+}
+
+int control_ask(const char *runtime_dir, const struct control_request *request, struct control_reply *reply,
+    int timeout_ms, struct error *why)
+{
+	int64_t until_ms = clock_monotonic_ms() + timeout_ms;
+	int directory_fd CLOSE_ON_RETURN = -1;
+	int fd CLOSE_ON_RETURN = open_socket(runtime_dir, &directory_fd, NULL);
+	struct sockaddr_un address;
+	int result;
+
+	if (fd < 0)
+		return error_set(why, fd, "No supervisor is running (nothing at %s): start one with \"holdfast run\".", runtime_dir);
+	address_in(directory_fd, &address);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return error_set(why, -errno, "No supervisor is running (nothing answers in %s): start one with \"holdfast run\".",
+		    runtime_dir);
+	result = exchange(fd, request, reply, until_ms);
+	if (result == -ETIMEDOUT)
+		return error_set(why, result, "The supervisor did not answer within %d s.", timeout_ms / 1000);
+	if (result == -EPROTO)
+		return error_set(why, result, "The supervisor speaks another version of the protocol: restart it, or use its own \"holdfast\".");
+	if (result < 0)
+		return error_set(why, result, "The supervisor could not be asked: %s.", strerror(-result));
+	return 0;
+}
