@@ -1,22 +1,48 @@
-# The words people type; Meson and ninja do the work.
+# The words people type; Meson and ninja do the work. `make` alone builds everything into build/.
 BUILD := build
 SANITIZED := build-sanitized
 
-.PHONY: all run test check bench campaign install format clean setup
+# Progress on a terminal, silence in a log.
+NINJA := ninja $(if $(MAKE_TERMOUT),,--quiet)
 
-all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD)
+.PHONY: all run test sanitized check bench campaign install format clean
 
-setup:
+all:
 	@tools/install-needs build
+	@test -f $(BUILD)/build.ninja || tools/configure $(BUILD)
+	@$(NINJA) -C $(BUILD)
 
-$(BUILD)/build.ninja: meson.build
-	@tools/install-needs build
-	@test -f $@ || meson setup $(BUILD) >/dev/null
+run: all
+	@tools/run
 
-$(SANITIZED)/build.ninja: meson.build
+sanitized:
 	@tools/install-needs build
-	@test -f $@ || meson setup $(SANITIZED) -Db_sanitize=address,undefined -Dstatic=false -Db_lundef=false >/dev/null
+	@test -f $(SANITIZED)/build.ninja || tools/configure $(SANITIZED) \
+		-Db_sanitize=address,undefined -Dstatic=false -Db_lundef=false
+	@$(NINJA) -C $(SANITIZED)
+
+test: all sanitized
+	@tools/install-needs test
+	@tools/run-tests --build $(BUILD) --sanitized $(SANITIZED)
+
+check:
+	@tools/install-needs check
+	@tools/check
+
+bench: all
+	@tools/install-needs bench
+	@tools/bench --build $(BUILD)
+
+campaign: all sanitized
+	@tools/install-needs campaign
+	@tools/campaign --build $(BUILD) --sanitized $(SANITIZED)
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild --quiet
+
+format:
+	@tools/install-needs check
+	@find . -name '*.[ch]' -not -path './build*' -not -path './.*' -print0 | xargs -0 clang-format -i
 
 clean:
 	rm -rf $(BUILD) $(SANITIZED) build-*

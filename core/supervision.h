@@ -114,7 +114,7 @@ struct supervision_event {
 	bool holds;	     /* ON_TREE_LEFT: what is left holds the port or the gateway's lock */
 	int64_t value;	     /* ON_PAUSE: until (INT64_MAX: until resumed); ON_DRAIN_BEGAN: budget; ON_HOST_RESUMED: ms slept;
 				ON_SPAWN_FAILED: errno; ON_TREE_LEFT: processes left; ON_CONDEMNED: evidence, not 0 */
-	enum supervision_reason reason;	      /* ON_CONDEMNED */
+	enum supervision_reason reason;	      /* ON_CONDEMNED, ON_SUSPECTED; ON_START: REASON_FIRST_START or none */
 	enum exit_verdict verdict;	      /* ON_WORDS */
 	struct supervision_exit exit;	      /* ON_EXITED */
 };
@@ -191,8 +191,10 @@ struct supervision {
 
 	enum supervision_state state;
 	int64_t now_ms, since_ms, deadline_ms; /* deadline 0: none */
-	enum supervision_reason reason;
+	enum supervision_reason reason; /* why the state is what it is */
 	int64_t reason_value;
+	enum supervision_reason down_reason; /* why it last went down, or why it is started */
+	int64_t down_value;
 
 	bool wanted;	/* there should be a gateway */
 	bool finishing; /* the supervisor ends once there is none */
@@ -210,7 +212,7 @@ struct supervision {
 	bool own_drain;
 	enum restart_cause cause;
 	enum supervision_reason park; /* the next start would fail for this reason; REASON_NONE: it may be tried */
-	bool awaiting_words, told_left;
+	bool awaiting_words, told_left, asked_twice;
 	int64_t words_until_ms, kill_began_ms, due_ms;
 	struct supervision_exit last_exit;
 
