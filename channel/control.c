@@ -72,6 +72,20 @@ static int wait_for(int fd, short events, int64_t until_ms)
 	}
 }
 
+static void terminate_texts(struct control_reply *reply)
+{
+	reply->sentence[sizeof(reply->sentence) - 1] = '\0';
+	reply->state[sizeof(reply->state) - 1] = '\0';
+	reply->reason[sizeof(reply->reason) - 1] = '\0';
+	reply->gateway.kind[sizeof(reply->gateway.kind) - 1] = '\0';
+	reply->gateway.command[sizeof(reply->gateway.command) - 1] = '\0';
+	reply->gateway.containment[sizeof(reply->gateway.containment) - 1] = '\0';
+	reply->supervisor.version[sizeof(reply->supervisor.version) - 1] = '\0';
+	reply->store.why[sizeof(reply->store.why) - 1] = '\0';
+	for (int i = 0; i < CONTROL_WORKER_COUNT; i++)
+		reply->workers[i].name[sizeof(reply->workers[i].name) - 1] = '\0';
+}
+
 static int exchange(int fd, const struct control_request *request, struct control_reply *reply, int64_t until_ms)
 {
 	ssize_t length;
@@ -91,8 +105,7 @@ static int exchange(int fd, const struct control_request *request, struct contro
 		return -ECONNRESET;
 	if (length != (ssize_t)sizeof(*reply) || reply->version != CONTROL_VERSION)
 		return -EPROTO;
-	reply->sentence[CONTROL_SENTENCE_MAX - 1] = '\0';
-	reply->reason[CONTROL_SENTENCE_MAX - 1] = '\0';
+	terminate_texts(reply);
 	return 0;
 }
 

@@ -72,6 +72,8 @@ struct message_dropped {
 struct message_event {
 	uint64_t life;	   /* which supervisor's life; with sequence it makes the event unique */
 	uint64_t sequence; /* 1, 2, 3 ... within a life */
+	uint64_t oldest;   /* the lowest sequence the sender still holds: what is missing below it is lost for good; what is
+			      missing above it will be sent again. 0: unknown, a gap is accepted as it comes */
 	int64_t real_ms;
 	uint64_t incident; /* 0: none */
 	uint32_t severity; /* enum event_severity */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "cli/options.h"
-#include "config/settings.h"
+#include "config/load.h"
 
 enum exit_status {
 	EXIT_DONE = 0,
@@ -24,7 +24,7 @@ struct invocation {
 	const char *port, *reason, *pause_for;
 	bool supervised, force, no_wait;
 	struct {
-		bool follow, json;
+		bool follow;
 		const char *since, *limit, *after, *severity, *incident;
 		struct option_list kinds;
 	} events;
@@ -48,6 +48,9 @@ extern const struct option common_options[];
 const struct command *command_find(const char *name);
 /* The command `name` was most likely meant to be; NULL when none is near. */
 const char *command_nearest(const char *name);
+
+/* What the command line says about the settings. Returns 0, or -EINVAL when it has said what is wrong. */
+int command_flags(const struct invocation *invocation, struct settings_flags *flags);
 
 /* Finds the directories; says what is wrong. Returns 0 or the exit status to end with. */
 int locate(const struct invocation *invocation, struct settings *settings);

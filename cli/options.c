@@ -4,60 +4,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "config/schema.h"
+
 #define WORD_MAX  32
 #define KNOWN_MAX 64
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* How many letters must be inserted, removed, replaced or swapped with a neighbour to get from a to b. */
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t rows[3][WORD_MAX + 1];
-	size_t *before = rows[0], *last = rows[1], *row = rows[2];
-	size_t a_length = strlen(a), b_length = strlen(b);
-
-	if (a_length > WORD_MAX || b_length > WORD_MAX)
-		return WORD_MAX;
-	for (size_t j = 0; j <= b_length; j++)
-		before[j] = last[j] = j;
-	for (size_t i = 1; i <= a_length; i++) {
-		size_t *oldest = before;
-
-		row[0] = i;
-		for (size_t j = 1; j <= b_length; j++) {
-			row[j] = least(last[j], row[j - 1]) + 1;
-			row[j] = least(row[j], last[j - 1] + (a[i - 1] != b[j - 1]));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				row[j] = least(row[j], before[j - 2] + 1);
-		}
-		before = last;
-		last = row;
-		row = oldest;
-	}
-	return last[b_length];
-}
-
-const char *nearest_word(const char *word, const char *const *known)
-{
-	const char *nearest = NULL;
-	size_t length = strlen(word), best = length / 3 + 2;
-
-	for (; *known != NULL; known++) {
-		size_t distance = edit_distance(word, *known);
-
-		/* An unfinished word ("--foll") is near whatever it begins. */
-		if (length >= 3 && strncmp(word, *known, length) == 0)
-			distance = 1;
-		if (distance < best) {
-			best = distance;
-			nearest = *known;
-		}
-	}
-	return nearest;
-}
 
 static bool is_named(const struct option *option, const char *argument, size_t name_length)
 {
@@ -76,8 +26,8 @@ static int refuse_unknown(const struct option *const *tables, const char *argume
 		for (const struct option *option = *tables; option->name != NULL && count < KNOWN_MAX; option++)
 			known[count++] = option->name;
 	known[count] = NULL;
-	snprintf(name, sizeof(name), "%.*s", (int)least(name_length, WORD_MAX), argument);
-	nearest = nearest_word(name, known);
+	snprintf(name, sizeof(name), "%.*s", name_length < WORD_MAX ? (int)name_length : WORD_MAX, argument);
+	nearest = schema_nearest_of(known, name);
 	if (nearest != NULL)
 		return error_set(why, -EINVAL, "There is no option %s: did you mean %s?", name, nearest);
 	return error_set(why, -EINVAL, "There is no option %s.", name);
@@ -202,12 +152,12 @@ int options_write(const struct option *table, const void *values, const char **a
 void options_help(const struct option *table, FILE *out)
 {
 	for (const struct option *option = table; option->name != NULL; option++) {
-		char left[64];
+		char left[64], letter[] = {'-', option->letter, ',', ' ', '\0'};
 
 		if (option->help == NULL)
 			continue;
-		snprintf(left, sizeof(left), "%s%s%s", option->name, option->value != NULL ? " " : "",
-		    option->value != NULL ? option->value : "");
+		snprintf(left, sizeof(left), "%s%s%s%s", option->letter != 0 ? letter : "    ", option->name,
+		    option->value != NULL ? " " : "", option->value != NULL ? option->value : "");
 		fprintf(out, "  %-22s %s\n", left, option->help);
 	}
 }

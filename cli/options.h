@@ -43,7 +43,4 @@ int options_write(const struct option *table, const void *values, const char **a
 /* One aligned line an option. */
 void options_help(const struct option *table, FILE *out);
 
-/* The word among `known` (NULL-terminated) that `word` was most likely meant to be, or NULL when none is near. */
-const char *nearest_word(const char *word, const char *const *known);
-
 #endif

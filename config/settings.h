@@ -20,6 +20,7 @@
 #define SETTINGS_PROFILES_MAX	  16
 #define SETTINGS_ALERTS_MAX	  16
 #define SETTINGS_WATCHED_MAX	  32
+#define SETTINGS_KEYS_MAX	  64
 #define SETTINGS_POOL_BYTES	  (64 * 1024)
 
 enum gateway_kind { GATEWAY_OPENCLAW, GATEWAY_GENERIC };
@@ -115,6 +116,9 @@ struct settings {
 	settings_text runtime_dir; /* absolute; holds the record, the control socket and the console FIFO */
 	settings_text file;	   /* the holdfast.json that was read, "" if none */
 	uint64_t instance;	   /* hash of state_dir: names this instance's processes and cgroup */
+
+	/* Where each value came from, by its place in the schema (config/schema.h). */
+	settings_text origins[SETTINGS_KEYS_MAX];
 
 	uint32_t pool_used;
 	char pool[SETTINGS_POOL_BYTES];

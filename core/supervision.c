@@ -43,11 +43,16 @@ static struct supervision_action *act(struct step *step, enum supervision_action
 
 static void record(struct step *step, enum supervision_record what, enum supervision_reason reason, int64_t value)
 {
+	const struct supervision *machine = step->machine;
 	struct supervision_action *action = act(step, DO_RECORD);
 
 	action->record = what;
 	action->reason = reason;
-	action->value = value;
+	action->value = action->reason_value = value;
+	if (reason == machine->reason)
+		action->reason_value = machine->reason_value;
+	else if (reason == machine->down_reason)
+		action->reason_value = machine->down_value;
 }
 
 static void enter(struct step *step, enum supervision_state state, int64_t deadline_ms)

@@ -164,7 +164,8 @@ struct supervision_action {
 	uint64_t generation;
 	enum supervision_record record;
 	enum supervision_reason reason;
-	int64_t value;
+	int64_t reason_value; /* exit code, signal, errno ...: what belongs to the reason */
+	int64_t value;	      /* what belongs to the record: a duration, a count */
 	uint64_t incident;
 };
 

@@ -15,9 +15,16 @@ enum exit_words {
 	WORDS_COUNT
 };
 
+/* All looked for in a console line from which colours were removed. */
 struct gateway_phrase {
-	const char *text; /* looked for in a console line from which colours were removed */
+	const char *text;
+	const char *also; /* must follow in the same line; NULL: nothing more */
 	enum exit_words words;
+};
+
+struct gateway_drain {
+	const char *text;	/* a console line with this says that it began to drain by itself */
+	const char *budget_key; /* followed in that line by its budget in ms; a line without it announces nothing */
 };
 
 struct gateway_facts {
@@ -27,10 +34,11 @@ struct gateway_facts {
 	int config_exit_code;		      /* this code means configuration unless the words say otherwise; 0: none */
 	uint32_t boot_limit;		      /* unclean boots within the window after which it hides its channels; 0: none */
 	int64_t boot_window_ms;
-	const char *startup_path;	     /* NULL: no start-up probe of its own */
-	const char *drain_phrase;	     /* a console line with this says that it began to drain by itself */
-	const char *drain_budget_key;	     /* followed in that line by its budget in ms, e.g. "timeout " */
-	const char *migration_command;	     /* what a person must run after WORDS_MIGRATION_REQUIRED */
+	const char *startup_path;	    /* NULL: no start-up probe of its own */
+	const char *startup_status;	    /* the "status" of its JSON answer once it has started */
+	const char *listening_phrase;	    /* said by versions without a start-up probe once they serve; NULL: none */
+	const struct gateway_drain *drains; /* ends with text NULL; NULL: it never drains by itself */
+	const char *migration_command;	    /* what a person must run after WORDS_MIGRATION_REQUIRED; NULL: none */
 };
 
 /* `kind` is an enum gateway_kind of the settings. */
@@ -38,5 +46,12 @@ const struct gateway_facts *gateway_facts(int kind);
 
 /* What a console line (NUL-terminated, without colours) says about the end to come. */
 enum exit_words gateway_read_words(const struct gateway_facts *facts, const char *line);
+
+#define GATEWAY_DRAIN_MAX_MS (60 * 60 * 1000)
+
+/* Whether the line announces a drain of its own, and its budget: 0 to GATEWAY_DRAIN_MAX_MS. */
+bool gateway_read_drain(const struct gateway_facts *facts, const char *line, int64_t *budget_ms);
+
+extern const struct gateway_facts gateway_openclaw, gateway_generic;
 
 #endif

@@ -1,0 +1,18 @@
+/* FNV-1a, 64 bits: names instances and notices damage; no defence against malice. */
+#ifndef HOLDFAST_BASE_HASH_H
+#define HOLDFAST_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+static inline uint64_t hash_bytes(const void *bytes, size_t length)
+{
+	const unsigned char *next = bytes;
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	while (length-- > 0)
+		hash = (hash ^ *next++) * 0x100000001b3u;
+	return hash;
+}
+
+#endif

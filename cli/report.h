@@ -1,0 +1,21 @@
+/* The supervisor's answers, for people and for programs. All print on standard output. */
+#ifndef HOLDFAST_CLI_REPORT_H
+#define HOLDFAST_CLI_REPORT_H
+
+#include <stdbool.h>
+
+#include "channel/control.h"
+#include "config/settings.h"
+
+#define CONSOLE_LOG_NAME "console.log"
+
+/* One screen in plain words. */
+void report_text(const struct control_reply *reply, const struct settings *settings);
+
+/* One object. Times are RFC 3339 in UTC, or null. */
+void report_json(const struct control_reply *reply, const struct settings *settings);
+
+/* {"ok":..,"message":..,"state":..}: how a request ended; `state` "" where it is not known. */
+void report_outcome_json(bool ok, const char *message, const char *state);
+
+#endif

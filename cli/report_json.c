@@ -1,0 +1,147 @@
+#include "cli/report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "format/json_write.h"
+
+#define REPORT_MAX 16384
+
+static void member_text(struct text *text, const char *key, const char *value)
+{
+	json_write_key(text, key);
+	json_write_string(text, *value != '\0' ? value : NULL);
+}
+
+static void member_number(struct text *text, const char *key, uint64_t value)
+{
+	json_write_key(text, key);
+	json_write_unsigned(text, value);
+}
+
+/* 0 stands for none: a pid, a port, an incident. */
+static void member_optional(struct text *text, const char *key, uint64_t value)
+{
+	json_write_key(text, key);
+	if (value != 0)
+		json_write_unsigned(text, value);
+	else
+		json_write_null(text);
+}
+
+static void member_bool(struct text *text, const char *key, bool value)
+{
+	json_write_key(text, key);
+	json_write_bool(text, value);
+}
+
+static void member_time(struct text *text, const char *key, int64_t real_ms)
+{
+	char time[CLOCK_TEXT_MAX];
+
+	json_write_key(text, key);
+	if (real_ms > 0 && real_ms < INT64_MAX)
+		json_write_string(text, clock_format(time, sizeof(time), real_ms));
+	else
+		json_write_null(text);
+}
+
+static void open_object(struct text *text, const char *key)
+{
+	json_write_key(text, key);
+	json_write_begin(text, '{');
+}
+
+static void write_gateway(struct text *text, const struct control_reply *reply)
+{
+	open_object(text, "gateway");
+	member_optional(text, "pid", (uint64_t)reply->gateway.pid);
+	member_time(text, "startedAt", reply->gateway.started_ms);
+	member_bool(text, "ready", reply->gateway.ready != 0);
+	member_time(text, "readyAt", reply->gateway.ready_ms);
+	member_number(text, "restarts", reply->gateway.restarts);
+	member_number(text, "generation", reply->gateway.generation);
+	member_text(text, "kind", reply->gateway.kind);
+	member_text(text, "command", reply->gateway.command);
+	member_optional(text, "port", reply->gateway.port);
+	member_text(text, "containment", reply->gateway.containment);
+	json_write_end(text, '}');
+}
+
+static void write_workers(struct text *text, const struct control_reply *reply)
+{
+	json_write_key(text, "workers");
+	json_write_begin(text, '[');
+	for (int i = 0; i < CONTROL_WORKER_COUNT; i++) {
+		const struct control_worker *worker = &reply->workers[i];
+
+		if (worker->name[0] == '\0')
+			continue;
+		json_write_begin(text, '{');
+		member_text(text, "name", worker->name);
+		member_optional(text, "pid", (uint64_t)worker->pid);
+		member_number(text, "restarts", worker->restarts);
+		member_optional(text, "retryInMs", worker->retry_in_ms > 0 ? (uint64_t)worker->retry_in_ms : 0);
+		json_write_end(text, '}');
+	}
+	json_write_end(text, ']');
+}
+
+static void write_rest(struct text *text, const struct control_reply *reply, const struct settings *settings)
+{
+	open_object(text, "supervisor");
+	member_optional(text, "pid", (uint64_t)reply->supervisor.pid);
+	member_time(text, "startedAt", reply->supervisor.started_ms);
+	member_text(text, "version", reply->supervisor.version);
+	json_write_end(text, '}');
+	write_workers(text, reply);
+	open_object(text, "store");
+	member_bool(text, "writable", reply->store.writable != 0);
+	member_text(text, "why", reply->store.why);
+	member_number(text, "waiting", reply->store.waiting);
+	member_number(text, "dropped", reply->store.dropped);
+	json_write_end(text, '}');
+	open_object(text, "console");
+	member_number(text, "linesDropped", reply->console.lines_dropped);
+	member_number(text, "bytesDiscarded", reply->console.bytes_discarded);
+	json_write_end(text, '}');
+	member_text(text, "stateDir", settings_string(settings, settings->state_dir));
+	member_text(text, "runtimeDir", settings_string(settings, settings->runtime_dir));
+}
+
+void report_json(const struct control_reply *reply, const struct settings *settings)
+{
+	char data[REPORT_MAX];
+	struct text text;
+
+	text_init(&text, data, sizeof(data));
+	json_write_begin(&text, '{');
+	member_text(&text, "state", reply->state);
+	json_write_key(&text, "reason");
+	json_write_string(&text, reply->reason);
+	member_time(&text, "time", reply->real_ms);
+	member_time(&text, "since", reply->state_since_ms);
+	member_time(&text, "nextTry", reply->next_try_ms);
+	member_bool(&text, "paused", reply->paused_until_ms != 0);
+	member_time(&text, "pausedUntil", reply->paused_until_ms);
+	member_optional(&text, "incident", reply->incident);
+	write_gateway(&text, reply);
+	write_rest(&text, reply, settings);
+	json_write_end(&text, '}');
+	puts(text.data);
+}
+
+void report_outcome_json(bool ok, const char *message, const char *state)
+{
+	char data[REPORT_MAX];
+	struct text text;
+
+	text_init(&text, data, sizeof(data));
+	json_write_begin(&text, '{');
+	member_bool(&text, "ok", ok);
+	member_text(&text, "message", message);
+	member_text(&text, "state", state);
+	json_write_end(&text, '}');
+	puts(text.data);
+}

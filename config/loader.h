@@ -1,0 +1,118 @@
+/* Inside the loading of settings: one loader gathers every source; a higher rank wins over a lower one, whatever
+ * the order in which they are read. */
+#ifndef HOLDFAST_CONFIG_LOADER_H
+#define HOLDFAST_CONFIG_LOADER_H
+
+#include "config/load.h"
+#include "config/schema.h"
+#include "config/source.h"
+
+#define SUBJECT_MAX 128
+
+enum rank {
+	RANK_DEFAULT,
+	RANK_FILE,		/* holdfast.json */
+	RANK_GATEWAY_KEYS,	/* openclaw.json: gateway.sessionTimeout, gateway.autoRestart */
+	RANK_PLUGIN,		/* openclaw.json: plugins.entries.holdfast.config */
+	RANK_GATEWAY_VARIABLES, /* openclaw.json: env.vars.HOLDFAST_* */
+	RANK_ENVIRONMENT,
+	RANK_FLAG,
+};
+
+/* Where a value stands. */
+struct origin {
+	enum rank rank;
+	const struct source *source; /* the file; NULL for a variable of the environment and a flag */
+	struct json_place place;     /* in the file */
+	const char *name;	     /* how the person calls it where it is not the setting's path: "--port", "HOLDFAST_PORT" */
+};
+
+struct loader {
+	struct settings *settings;
+	const struct settings_flags *flags;
+	char **environment;
+	settings_remark *remark;
+	void *remark_context;
+	struct error *why;
+	char home[PATH_MAX];
+	enum rank ranks[SETTINGS_KEYS_MAX]; /* of the value each key has now */
+};
+
+/* --- loader.c --- */
+
+/* Puts bytes into the pool. Returns 0, or -ENOSPC with *why. */
+int loader_text(struct loader *loader, const char *bytes, size_t length, settings_text *offset);
+
+/* Fills *why with "FILE:LINE:COLUMN: SENTENCE" as the origin has it. Returns -EINVAL for a flag, else -EBADMSG. */
+int loader_fail(struct loader *loader, const struct origin *origin, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Says a sentence that stops nothing. */
+void loader_remark(struct loader *loader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Remembers that `setting` now has its value from here. */
+int loader_took(struct loader *loader, const struct setting *setting, const struct origin *origin);
+
+/* Whether a value from `origin` would win over the present one. */
+bool loader_wins(const struct loader *loader, const struct setting *setting, const struct origin *origin);
+
+/* The sentence for a wrong value, which is shown; `shown` NULL: a secret, which is not. */
+int loader_refuse(struct loader *loader, const struct origin *origin, const char *subject, const char *shown, const char *allowed);
+
+/* "openclaw.json:4:9", "HOLDFAST_PORT", "default": where the value of the setting at `path` came from. */
+const char *loader_origin(const struct loader *loader, const char *path);
+enum rank loader_rank(const struct loader *loader, const char *path);
+
+/* --- value.c: one setting from a value in a file, or from text in a variable, a flag or the defaults --- */
+
+int value_from_json(struct loader *loader, const struct setting *setting, const struct origin *origin,
+    const struct json_value *value);
+int value_from_text(struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text);
+
+/* How a value is shown in a message: as it is spelled in the source, cut, on one line. */
+#define VALUE_SHOWN_MAX 64
+const char *value_show(const struct source *source, const struct json_value *value, char shown[VALUE_SHOWN_MAX]);
+
+/* --- lists.c: the settings that are lists or objects --- */
+
+int list_from_json(struct loader *loader, const struct setting *setting, const struct origin *origin,
+    const struct json_value *value);
+
+/* What lists.c and alerts.c share. `subject` names the object, e.g. "alerts[0]". */
+struct members {
+	struct loader *loader;
+	const struct origin *origin;
+	const struct json_value *object;
+	const char *subject;
+};
+
+/* Checks that it is an object which has none but the keys in `names` (NULL-terminated). */
+int members_check(const struct members *members, const char *const *names);
+
+/* Takes the text member `key`. `allowed` says what it must be; `is_allowed` checks it. Where it is absent *offset is
+ * left as it is, unless it is `required`. `secret`: its value is not shown. */
+struct member_rule {
+	const char *key, *allowed;
+	bool (*is_allowed)(const char *text);
+	bool required, secret;
+};
+int members_text(const struct members *members, const struct member_rule *rule, settings_text *offset);
+
+/* A secret's reference: "env:NAME", or "file:PATH" whose path is made absolute. */
+int members_reference(const struct members *members, const char *key, bool required, settings_text *offset);
+
+bool is_url(const char *text);
+
+/* --- alerts.c, providers.c --- */
+
+int alerts_from_json(struct loader *loader, const struct origin *origin, const struct json_value *value);
+int providers_from_json(struct loader *loader, const struct origin *origin, const struct json_value *value);
+
+/* --- sections.c: a whole object of settings --- */
+
+int section_from_json(struct loader *loader, const struct origin *origin, const struct json_value *object);
+
+/* A HOLDFAST_ variable. Ignores HOLDFAST_CONFIG and its like where `is_environment`, else refuses them. */
+int section_from_variable(struct loader *loader, const struct origin *origin, const char *name, const char *text);
+
+#endif

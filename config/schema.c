@@ -1,0 +1,149 @@
+#include "config/schema.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define SECOND	 1000
+#define MINUTE	 (60 * SECOND)
+#define HOUR	 (60 * MINUTE)
+#define DAY	 (24 * (int64_t)HOUR)
+#define MEGABYTE ((int64_t)1000 * 1000)
+#define AT(member) offsetof(struct settings, member)
+
+/* clang-format off */
+const struct setting schema[] = {
+	{"gateway.kind", SETTING_KIND, AT(gateway.kind), 0, 0, "openclaw",
+	    "What is supervised: \"openclaw\", or \"generic\" for any other program."},
+	{"gateway.command", SETTING_ARGUMENTS, 0, 1, SETTINGS_ARGUMENTS_MAX, NULL,
+	    "The command that runs the gateway in the foreground; found by itself where OpenClaw is installed."},
+	{"gateway.port", SETTING_PORT, AT(gateway.port), 1, 65535, NULL,
+	    "The gateway's port; found in OpenClaw's own configuration when not given."},
+	{"gateway.env", SETTING_VARIABLES, 0, 0, SETTINGS_VARIABLES_MAX, NULL,
+	    "Variables added to the gateway's environment."},
+	{"gateway.workingDirectory", SETTING_DIRECTORY, AT(gateway.working_directory), 0, 0, NULL,
+	    "The directory the gateway runs in; your home for the OpenClaw found, else where Holdfast was started."},
+	{"gateway.stopTimeout", SETTING_DURATION, AT(gateway.stop_timeout_ms), 0, DAY, "330s",
+	    "From SIGTERM to SIGKILL on an ordinary stop; OpenClaw may drain for 315 s."},
+	{"gateway.sessionTimeout", SETTING_DURATION, AT(gateway.session_timeout_ms), SECOND, DAY, "120s",
+	    "A session without progress for this long is stuck."},
+	{"gateway.toolTimeout", SETTING_DURATION, AT(gateway.tool_timeout_ms), SECOND, 7 * DAY, "15m",
+	    "A session whose tool is at work counts as stuck only after this long."},
+	{"gateway.autoRestart.onCrash", SETTING_BOOL, AT(gateway.auto_restart.on_crash), 0, 0, "true",
+	    "Start the gateway again when it died."},
+	{"gateway.autoRestart.onHang", SETTING_BOOL, AT(gateway.auto_restart.on_hang), 0, 0, "true",
+	    "Restart the gateway when it no longer answers and a second witness agrees."},
+	{"gateway.autoRestart.onStuckSessions", SETTING_BOOL, AT(gateway.auto_restart.on_stuck_sessions), 0, 0, "true",
+	    "Restart the gateway when too many sessions are stuck at once."},
+	{"gateway.autoRestart.threshold", SETTING_COUNT, AT(gateway.auto_restart.threshold), 1, 1000, "3",
+	    "How many stuck sessions are too many."},
+	{"gateway.autoRestart.onMemory", SETTING_BOOL, AT(gateway.auto_restart.on_memory), 0, 0, "true",
+	    "Restart the gateway in a quiet moment when it is about to run out of memory."},
+	{"gateway.configFallback", SETTING_BOOL, AT(gateway.config_fallback), 0, 0, "false",
+	    "When the gateway refuses its configuration, start it from the last healthy one."},
+	{"health.interval", SETTING_DURATION, AT(health.interval_ms), 100, HOUR, "30s",
+	    "Time between two health probes."},
+	{"health.timeout", SETTING_DURATION, AT(health.timeout_ms), 50, 5 * MINUTE, "10s",
+	    "A probe without an answer for this long has failed."},
+	{"health.failures", SETTING_COUNT, AT(health.failures), 1, 100, "3",
+	    "So many failed probes in a row make the gateway suspect."},
+	{"health.path", SETTING_PATH, AT(health.path), 1, 0, "/healthz",
+	    "What a probe asks the gateway for."},
+	{"health.readyPath", SETTING_PATH, AT(health.ready_path), 0, 0, "/startupz",
+	    "What says that the gateway has started; \"\": it is ready as soon as it runs (a generic gateway's default)."},
+	{"health.startupTimeout", SETTING_DURATION, AT(health.startup_timeout_ms), SECOND, DAY, "10m",
+	    "How long a start may take before it must at least show signs of progress."},
+	{"health.watchdog", SETTING_DURATION, AT(health.watchdog_ms), 0, DAY, "0",
+	    "The gateway promises a WATCHDOG=1 at least this often; 0: it promises nothing."},
+	{"health.hangGrace", SETTING_DURATION, AT(health.hang_grace_ms), 0, 10 * MINUTE, "2s",
+	    "From SIGTERM to SIGKILL for a gateway that hangs."},
+	{"health.autopsy", SETTING_BOOL, AT(health.autopsy), 0, 0, "true",
+	    "Look where a hung gateway hangs before it is ended."},
+	{"backoff.initial", SETTING_DURATION, AT(backoff.initial_ms), 0, HOUR, "1s",
+	    "The first wait before a restart."},
+	{"backoff.factor", SETTING_NUMBER, AT(backoff.factor), 1, 100, "2",
+	    "Each further wait is so many times the one before."},
+	{"backoff.max", SETTING_DURATION, AT(backoff.max_ms), 0, 7 * DAY, "40m",
+	    "The longest wait before a restart."},
+	{"backoff.jitter", SETTING_NUMBER, AT(backoff.jitter), 0, 1, "0.2",
+	    "A wait is stretched or shortened at random by up to this part of it."},
+	{"backoff.resetAfter", SETTING_DURATION, AT(backoff.reset_after_ms), 0, 7 * DAY, "60m",
+	    "After so long in good health the waits begin anew."},
+	{"backoff.immediateFirst", SETTING_BOOL, AT(backoff.immediate_first), 0, 0, "true",
+	    "The first restart after a healthy run does not wait."},
+	{"api.host", SETTING_ADDRESS, AT(api.host), 0, 0, "127.0.0.1",
+	    "The address that Holdfast's own HTTP interface listens on."},
+	{"api.port", SETTING_PORT, AT(api.port), 0, 65535, "18790",
+	    "The port of Holdfast's own HTTP interface; 0: none."},
+	{"relay.port", SETTING_PORT, AT(relay.port), 0, 65535, "18791",
+	    "The port of the relay to the language models; 0: none."},
+	{"relay.firstContentTimeout", SETTING_DURATION, AT(relay.first_content_timeout_ms), SECOND, HOUR, "60s",
+	    "A model that has not begun to answer after this long is given up for the next profile."},
+	{"relay.lastResortTimeout", SETTING_DURATION, AT(relay.last_resort_timeout_ms), SECOND, HOUR, "300s",
+	    "As firstContentTimeout, for the last profile left."},
+	{"relay.gapTimeout", SETTING_DURATION, AT(relay.gap_timeout_ms), SECOND, HOUR, "120s",
+	    "The longest silence within an answer."},
+	{"relay.providers", SETTING_PROVIDERS, 0, 0, SETTINGS_PROVIDERS_MAX, NULL,
+	    "The language model providers that the relay speaks to, each with its profiles."},
+	{"alerts", SETTING_ALERTS, 0, 0, SETTINGS_ALERTS_MAX, NULL,
+	    "Where events are sent to."},
+	{"retention.days", SETTING_COUNT, AT(retention.days), 1, 3650, "30",
+	    "How long events are kept."},
+	{"retention.size", SETTING_SIZE, AT(retention.size_bytes), MEGABYTE, 1000 * 1000 * MEGABYTE, "200MB",
+	    "How much room events and console logs may take."},
+};
+/* clang-format on */
+
+const size_t schema_count = sizeof(schema) / sizeof(schema[0]);
+
+_Static_assert(sizeof(schema) / sizeof(schema[0]) <= SETTINGS_KEYS_MAX, "settings.origins has no room for every key");
+
+const char *const schema_other_variables[] = {
+    "HOLDFAST_CONFIG", "HOLDFAST_STATE_DIR", "HOLDFAST_RUNTIME_DIR", "HOLDFAST_GENERATION", NULL};
+
+const char *setting_variable(const struct setting *setting, char variable[SETTING_VARIABLE_MAX])
+{
+	static const char section[] = "gateway.";
+	const char *path = setting->path;
+	size_t length = strlen("HOLDFAST_");
+
+	if (strncmp(path, section, strlen(section)) == 0)
+		path += strlen(section);
+	memcpy(variable, "HOLDFAST_", length);
+	for (; *path != '\0' && length < SETTING_VARIABLE_MAX - 2; path++) {
+		bool upper = *path >= 'A' && *path <= 'Z', lower = *path >= 'a' && *path <= 'z';
+
+		if (upper)
+			variable[length++] = '_';
+		variable[length++] = upper ? *path : lower ? (char)(*path - 'a' + 'A') : '_';
+	}
+	variable[length] = '\0';
+	return variable;
+}
+
+const struct setting *schema_find(const char *path)
+{
+	for (size_t i = 0; i < schema_count; i++)
+		if (strcmp(schema[i].path, path) == 0)
+			return &schema[i];
+	return NULL;
+}
+
+const struct setting *schema_find_variable(const char *variable)
+{
+	char name[SETTING_VARIABLE_MAX];
+
+	for (size_t i = 0; i < schema_count; i++)
+		if (strcmp(setting_variable(&schema[i], name), variable) == 0)
+			return &schema[i];
+	return NULL;
+}
+
+size_t schema_index(const char *path)
+{
+	const struct setting *setting = schema_find(path);
+
+	if (setting == NULL)
+		abort();
+	return (size_t)(setting - schema);
+}

@@ -1,0 +1,132 @@
+#include "process/containment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+/* Where the cgroup v2 tree is mounted and which part of it: mountinfo line
+ * `42 32 0:27 /root /mount/point opts ... - cgroup2 cgroup2 rw`. It may be beside v1 at .../unified. */
+static bool find_mount(char *root, char *mount, size_t size)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	char line[4 * PATH_MAX];
+	bool found = false;
+
+	if (file == NULL)
+		return false;
+	while (!found && fgets(line, sizeof(line), file) != NULL) {
+		char from[PATH_MAX], to[PATH_MAX];
+
+		if (strstr(line, " - cgroup2 ") == NULL || sscanf(line, "%*s %*s %*s %4095s %4095s", from, to) != 2)
+			continue;
+		found = text_copy(root, size, from) && text_copy(mount, size, to);
+	}
+	fclose(file);
+	return found;
+}
+
+static bool own_cgroup(char *path, size_t size)
+{
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	char line[PATH_MAX + 8];
+	bool found = false;
+
+	if (file == NULL)
+		return false;
+	while (!found && fgets(line, sizeof(line), file) != NULL) {
+		if (strncmp(line, "0::", 3) != 0)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		found = text_copy(path, size, line + 3);
+	}
+	fclose(file);
+	return found;
+}
+
+static int open_own_cgroup(void)
+{
+	char root[PATH_MAX], mount[PATH_MAX], own[PATH_MAX], path[2 * PATH_MAX];
+	const char *below = own;
+	size_t root_length;
+
+	if (!find_mount(root, mount, sizeof(root)) || !own_cgroup(own, sizeof(own)))
+		return -ENOENT;
+	root_length = strlen(root);
+	if (strcmp(root, "/") != 0 && strncmp(own, root, root_length) == 0)
+		below = own + root_length;
+	snprintf(path, sizeof(path), "%s/%s", mount, below);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+void containment_open(struct containment *containment, uint64_t instance)
+{
+	containment->directory_fd = containment->events_fd = -1;
+	snprintf(containment->name, sizeof(containment->name), "holdfast-%016" PRIx64, instance);
+	containment->parent_fd = open_own_cgroup();
+	if (containment->parent_fd < 0)
+		return;
+	if (mkdirat(containment->parent_fd, containment->name, 0755) < 0 && errno != EEXIST)
+		return;
+	containment->directory_fd = openat(containment->parent_fd, containment->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (containment->directory_fd < 0)
+		return;
+	containment->events_fd = openat(containment->directory_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	/* Kernels before 5.14 have no cgroup.kill: then the cgroup is no surer than walking the tree. */
+	if (containment->events_fd < 0 || faccessat(containment->directory_fd, "cgroup.kill", W_OK, 0) < 0)
+		containment_release(containment);
+}
+
+bool containment_is_populated(const struct containment *containment)
+{
+	char events[128];
+
+	if (containment->events_fd < 0)
+		return false;
+	return file_read_start(containment->events_fd, events, sizeof(events)) > 0 &&
+	       strstr(events, "populated 1") != NULL;
+}
+
+int containment_kill(const struct containment *containment)
+{
+	int fd CLOSE_ON_RETURN = -1;
+
+	if (containment->directory_fd < 0)
+		return -ENOENT;
+	fd = openat(containment->directory_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : file_write_all(fd, "1", 1);
+}
+
+void containment_each(const struct containment *containment, void (*visit)(void *context, int pid), void *context)
+{
+	FILE *file;
+	int fd, pid;
+
+	if (containment->directory_fd < 0)
+		return;
+	fd = openat(containment->directory_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	file = fd < 0 ? NULL : fdopen(fd, "r");
+	if (file == NULL) {
+		file_close(&fd);
+		return;
+	}
+	while (fscanf(file, "%d", &pid) == 1)
+		visit(context, pid);
+	fclose(file);
+}
+
+void containment_release(struct containment *containment)
+{
+	file_close(&containment->events_fd);
+	file_close(&containment->directory_fd);
+	if (containment->parent_fd >= 0)
+		unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR);
+	file_close(&containment->parent_fd);
+}

@@ -1,0 +1,31 @@
+/* A cgroup of the gateway's own, where one can be made: a sure grip on its whole tree. Where none can be made
+ * the supervisor's being a subreaper must do. Never touches cgroup.subtree_control (cgroups(7)). */
+#ifndef HOLDFAST_PROCESS_CONTAINMENT_H
+#define HOLDFAST_PROCESS_CONTAINMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct containment {
+	int directory_fd; /* -1: no cgroup */
+	int parent_fd;
+	int events_fd;	  /* cgroup.events: EPOLLPRI when it becomes empty or not */
+	char name[32];	  /* below our own cgroup */
+};
+
+/* Makes or finds the cgroup `holdfast-INSTANCE` below our own. Leaves directory_fd -1 when it cannot be. */
+void containment_open(struct containment *containment, uint64_t instance);
+
+/* Whether a process lives in it. False without a cgroup. */
+bool containment_is_populated(const struct containment *containment);
+
+/* SIGKILL to everything in it, at once and without a race. Returns 0 or a negative errno. */
+int containment_kill(const struct containment *containment);
+
+/* Calls `visit` for each process in it. */
+void containment_each(const struct containment *containment, void (*visit)(void *context, int pid), void *context);
+
+/* Removes the cgroup (when it is empty) and closes the descriptors. */
+void containment_release(struct containment *containment);
+
+#endif

@@ -1,0 +1,239 @@
+#include "process/procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+#define STAT_BYTES	   1024
+#define PARENTS_FOLLOWED   64
+#define ENVIRONMENT_CHUNK  4096
+#define VARIABLE_BYTES_MAX 256
+
+int procfs_stat(int pid, struct procfs_stat *stat)
+{
+	char path[32], line[STAT_BYTES], *open_bracket, *close_bracket;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	length = file_read(AT_FDCWD, path, line, sizeof(line));
+	if (length < 0)
+		return length == -ENOENT ? -ESRCH : (int)length;
+	/* The name may itself hold brackets and spaces: the last bracket ends it. */
+	open_bracket = strchr(line, '(');
+	close_bracket = strrchr(line, ')');
+	if (open_bracket == NULL || close_bracket == NULL || close_bracket < open_bracket)
+		return -EPROTO;
+	*close_bracket = '\0';
+	stat->pid = pid;
+	text_copy(stat->name, sizeof(stat->name), open_bracket + 1);
+	if (sscanf(close_bracket + 2,
+		"%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64, &stat->state,
+		&stat->parent, &stat->start_time) != 3)
+		return -EPROTO;
+	return 0;
+}
+
+int procfs_start_time(int pid, uint64_t *start_time)
+{
+	struct procfs_stat stat;
+	int result = procfs_stat(pid, &stat);
+
+	if (result == 0)
+		*start_time = stat.start_time;
+	return result;
+}
+
+int procfs_parent(int pid)
+{
+	struct procfs_stat stat;
+	int result = procfs_stat(pid, &stat);
+
+	return result < 0 ? result : stat.parent;
+}
+
+bool procfs_is_alive(int pid, uint64_t start_time)
+{
+	struct procfs_stat stat;
+
+	return pid > 0 && procfs_stat(pid, &stat) == 0 && stat.start_time == start_time && stat.state != 'Z' &&
+	       stat.state != 'X';
+}
+
+bool procfs_is_descendant(int pid, int ancestor)
+{
+	for (int i = 0; i < PARENTS_FOLLOWED && pid > 1; i++) {
+		if (pid == ancestor)
+			return true;
+		pid = procfs_parent(pid);
+	}
+	return pid == ancestor && pid > 0;
+}
+
+int procfs_each(bool (*visit)(void *context, int pid), void *context)
+{
+	DIR *directory = opendir("/proc");
+	struct dirent *entry;
+
+	if (directory == NULL)
+		return -errno;
+	while ((entry = readdir(directory)) != NULL) {
+		uint64_t pid;
+
+		if (text_to_u64(entry->d_name, INT32_MAX, &pid) == 0 && !visit(context, (int)pid))
+			break;
+	}
+	closedir(directory);
+	return 0;
+}
+
+/* One line of /proc/net/tcp: `0: 0100007F:4965 00000000:0000 0A ... uid timeout inode`; state 0A is LISTEN. */
+static int listener_in(const char *path, uint32_t port, struct procfs_listener *found)
+{
+	FILE *file = fopen(path, "re");
+	char line[512];
+	int result = 0;
+
+	if (file == NULL)
+		return errno == ENOENT ? 0 : -errno;
+	while (result == 0 && fgets(line, sizeof(line), file) != NULL) {
+		unsigned local_port, state, uid;
+		uint64_t inode;
+
+		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %u %*u %" SCNu64, &local_port,
+			&state, &uid, &inode) != 4)
+			continue;
+		if (local_port != port || state != 0x0A)
+			continue;
+		found->uid = uid;
+		found->inode = inode;
+		result = 1;
+	}
+	fclose(file);
+	return result;
+}
+
+struct inode_search {
+	char wanted[48];
+	struct procfs_listener *found;
+};
+
+static bool has_descriptor(int pid, const char *wanted)
+{
+	char path[64], target[64];
+	struct dirent *entry;
+	bool has = false;
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	directory = opendir(path);
+	if (directory == NULL)
+		return false;
+	while (!has && (entry = readdir(directory)) != NULL) {
+		ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
+
+		if (length <= 0)
+			continue;
+		target[length] = '\0';
+		has = strcmp(target, wanted) == 0;
+	}
+	closedir(directory);
+	return has;
+}
+
+static bool look_for_inode(void *context, int pid)
+{
+	struct inode_search *search = context;
+	struct procfs_stat stat;
+
+	if (!has_descriptor(pid, search->wanted))
+		return true;
+	search->found->pid = pid;
+	if (procfs_stat(pid, &stat) == 0)
+		text_copy(search->found->name, sizeof(search->found->name), stat.name);
+	return false;
+}
+
+int procfs_listener(uint32_t port, struct procfs_listener *found)
+{
+	struct inode_search search = {.found = found};
+	int result;
+
+	memset(found, 0, sizeof(*found));
+	result = listener_in("/proc/net/tcp", port, found);
+	if (result == 0)
+		result = listener_in("/proc/net/tcp6", port, found);
+	if (result != 1)
+		return result;
+	snprintf(search.wanted, sizeof(search.wanted), "socket:[%" PRIu64 "]", found->inode);
+	procfs_each(look_for_inode, &search);
+	return 1;
+}
+
+/* Reads through the environment in chunks: it can be long, and only one variable is of interest. */
+int procfs_variable(int pid, const char *variable, char *value, size_t size)
+{
+	char path[32], chunk[ENVIRONMENT_CHUNK];
+	char start[VARIABLE_BYTES_MAX];
+	size_t start_length = 0, name_length = strlen(variable);
+	int fd CLOSE_ON_RETURN = -1;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((length = read(fd, chunk, sizeof(chunk))) > 0) {
+		for (ssize_t i = 0; i < length; i++) {
+			if (chunk[i] != '\0') {
+				if (start_length < sizeof(start) - 1)
+					start[start_length++] = chunk[i];
+				continue;
+			}
+			start[start_length] = '\0';
+			if (start_length > name_length && start[name_length] == '=' &&
+			    memcmp(start, variable, name_length) == 0) {
+				text_copy(value, size, start + name_length + 1);
+				return 1;
+			}
+			start_length = 0;
+		}
+	}
+	return length < 0 ? -errno : 0;
+}
+
+bool procfs_holds_lock(int pid)
+{
+	FILE *file = fopen("/proc/locks", "re");
+	char line[256];
+	bool holds = false;
+
+	if (file == NULL)
+		return false;
+	while (!holds && fgets(line, sizeof(line), file) != NULL) {
+		int holder;
+
+		/* `1: POSIX  ADVISORY  WRITE 1234 08:01:123 0 EOF`; a waiter's line has "->" and does not match. */
+		holds = sscanf(line, "%*u: %*s %*s %*s %d", &holder) == 1 && holder == pid;
+	}
+	fclose(file);
+	return holds;
+}
+
+int procfs_boot_id(char *target, size_t size)
+{
+	ssize_t length = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", target, size);
+
+	if (length < 0)
+		return (int)length;
+	target[strcspn(target, "\n")] = '\0';
+	return 0;
+}

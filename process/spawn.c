@@ -1,0 +1,159 @@
+#include "process/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "process/procfs.h"
+#include "process/tree.h"
+
+#define EXEC_WAIT_MS	    200
+#define EXIT_NOT_EXECUTED   127
+#define WORKER_CHANNEL_FD   3
+#define WORKER_SETTINGS_FD  4
+
+/* Like fork, with a pidfd. Falls back to fork where clone3 is missing or forbidden (old kernels, valgrind). */
+static int clone_process(int cgroup_fd, int *pid_fd, bool *in_cgroup)
+{
+	struct clone_args arguments = {
+	    .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)pid_fd, .exit_signal = SIGCHLD};
+	int pid;
+
+	*in_cgroup = cgroup_fd >= 0;
+	if (cgroup_fd >= 0) {
+		arguments.flags |= CLONE_INTO_CGROUP;
+		arguments.cgroup = (uint64_t)cgroup_fd;
+	}
+	pid = (int)syscall(SYS_clone3, &arguments, sizeof(arguments));
+	if (pid < 0 && cgroup_fd >= 0 && errno != ENOSYS && errno != EAGAIN && errno != ENOMEM) {
+		*in_cgroup = false;
+		arguments.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
+		arguments.cgroup = 0;
+		pid = (int)syscall(SYS_clone3, &arguments, sizeof(arguments));
+	}
+	if (pid < 0 && (errno == ENOSYS || errno == EPERM)) {
+		*in_cgroup = false;
+		pid = fork();
+		if (pid > 0)
+			*pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	}
+	return pid < 0 ? -errno : pid;
+}
+
+static void restore_signals(void)
+{
+	struct sigaction fresh = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &fresh, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int take_console(const char *path)
+{
+	int input = open("/dev/null", O_RDONLY);
+	/* Read-write, and a description of its own: no EPIPE when the reader dies, and its flags are its own. */
+	int console = path == NULL ? open("/dev/null", O_WRONLY) : open(path, O_RDWR);
+
+	if (console < 0)
+		return -errno;
+	if ((input >= 0 && dup2(input, 0) < 0) || dup2(console, 1) < 0 || dup2(console, 2) < 0)
+		return -errno;
+	if (input > 2)
+		close(input);
+	if (console > 2)
+		close(console);
+	return 0;
+}
+
+/* In the new process: only what is safe after a fork. */
+static _Noreturn void run_gated(const struct spawn_plan *plan, int gate_fd)
+{
+	uint64_t start_time;
+	int code;
+
+	setsid();
+	restore_signals();
+	if (read(gate_fd, &start_time, sizeof(start_time)) != (ssize_t)sizeof(start_time))
+		_exit(0); /* who started us died before we were on record: it is as if we had never been */
+	code = take_console(plan->console);
+	if (plan->marker_value != NULL)
+		marker_format(plan->marker_value, plan->instance, getpid(), start_time);
+	if (code == 0 && plan->working_directory[0] != '\0' && chdir(plan->working_directory) < 0)
+		code = -errno;
+	if (code == 0) {
+		execve(plan->arguments[0], plan->arguments, plan->environment);
+		code = -errno;
+	}
+	(void)!write(gate_fd, &code, sizeof(code));
+	_exit(EXIT_NOT_EXECUTED);
+}
+
+int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
+{
+	int gate[2];
+	int pid;
+
+	memset(spawned, 0, sizeof(*spawned));
+	spawned->pid_fd = spawned->gate_fd = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0)
+		return -errno;
+	pid = clone_process(plan->cgroup_fd, &spawned->pid_fd, &spawned->in_cgroup);
+	if (pid == 0) {
+		close(gate[0]);
+		run_gated(plan, gate[1]);
+	}
+	close(gate[1]);
+	if (pid < 0) {
+		close(gate[0]);
+		return pid;
+	}
+	spawned->pid = pid;
+	spawned->gate_fd = gate[0];
+	procfs_start_time(pid, &spawned->start_time);
+	return 0;
+}
+
+int spawn_release(struct spawned *spawned)
+{
+	struct pollfd gate = {.fd = spawned->gate_fd, .events = POLLIN};
+	int code = 0;
+
+	if (send(spawned->gate_fd, &spawned->start_time, sizeof(spawned->start_time), MSG_NOSIGNAL) < 0)
+		code = 0; /* killed before it ran: its exit will be reported */
+	else if (poll(&gate, 1, EXEC_WAIT_MS) == 1 && recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
+		code = 0;
+	file_close(&spawned->gate_fd);
+	return code;
+}
+
+int spawn_worker(const char *program, const char *name, int channel_fd, int settings_fd, int *pid_fd)
+{
+	char *arguments[] = {(char *)name, NULL};
+	bool in_cgroup;
+	int pid = clone_process(-1, pid_fd, &in_cgroup);
+
+	if (pid != 0)
+		return pid;
+	restore_signals();
+	/* Upwards first, so that neither descriptor is overwritten before it is duplicated. */
+	channel_fd = fcntl(channel_fd, F_DUPFD, 10);
+	settings_fd = fcntl(settings_fd, F_DUPFD, 10);
+	if (dup2(channel_fd, WORKER_CHANNEL_FD) < 0 || dup2(settings_fd, WORKER_SETTINGS_FD) < 0)
+		_exit(EXIT_NOT_EXECUTED);
+	close(channel_fd);
+	close(settings_fd);
+	execv(program, arguments);
+	_exit(EXIT_NOT_EXECUTED);
+}

@@ -1,0 +1,38 @@
+/* Starts processes: clone3 with a pidfd, into a cgroup where there is one (clone(2), pidfd_open(2)).
+ *
+ * A gateway is started behind a gate: the new process waits until its record has been written, and ends
+ * without having run anything if we die before that. */
+#ifndef HOLDFAST_PROCESS_SPAWN_H
+#define HOLDFAST_PROCESS_SPAWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct spawn_plan {
+	char **arguments;	       /* [0] is an absolute path */
+	char **environment;
+	const char *working_directory; /* "" to stay */
+	const char *console;	       /* FIFO that becomes stdout and stderr, opened read-write by the child itself */
+	int cgroup_fd;		       /* -1: none */
+	char *marker_value;	       /* in `environment`: MARKER_BYTES_MAX bytes, filled in by the child */
+	uint64_t instance;
+};
+
+struct spawned {
+	int pid, pid_fd, gate_fd;
+	uint64_t start_time;
+	bool in_cgroup;
+};
+
+/* Returns 0 with *spawned filled (descriptors owned by the caller), or a negative errno. */
+int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned);
+
+/* Opens the gate and closes it. Returns 0 when the program runs, the negative errno with which it could not be
+ * executed, or 0 when neither is known after 200 ms (its exit code will tell: 127). */
+int spawn_release(struct spawned *spawned);
+
+/* Starts a worker: `channel_fd` and `settings_fd` become its descriptors 3 and 4. Returns its pid (its pidfd in
+ * *pid_fd) or a negative errno. */
+int spawn_worker(const char *program, const char *name, int channel_fd, int settings_fd, int *pid_fd);
+
+#endif

@@ -1,0 +1,285 @@
+#include "recorder/reader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "channel/message.h"
+#include "recorder/store.h"
+
+#define SQL_MAX	     2048
+#define BUSY_WAIT_MS 2000
+
+int reader_init(struct reader *reader, const char *directory, struct error *why)
+{
+	memset(reader, 0, sizeof(*reader));
+	if (strlen(directory) + 64 > sizeof(reader->path))
+		return error_set(why, -ENAMETOOLONG, "The state directory's name is too long.");
+	snprintf(reader->path, sizeof(reader->path), "%s/" STORE_FILE_NAME, directory);
+	return 0;
+}
+
+void reader_close(struct reader *reader)
+{
+	if (reader->database != NULL)
+		sqlite3_close(reader->database);
+	reader->database = NULL;
+}
+
+static int read_fault(struct reader *reader, struct error *why)
+{
+	int code = sqlite3_errcode(reader->database) & 0xff, system_errno = sqlite3_system_errno(reader->database);
+
+	switch (code) {
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return error_set(why, -EUCLEAN,
+		    "%.300s is damaged: a running recorder puts it aside and begins a new one, and sqlite3's .recover can "
+		    "often read it.",
+		    reader->path);
+	case SQLITE_ERROR:
+		return error_set(why, -EUCLEAN, "%.300s is not an event store of this version of Holdfast.", reader->path);
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return error_set(why, -EBUSY, "%.300s is locked by another program; try again when that has ended.",
+		    reader->path);
+	case SQLITE_NOMEM:
+		return error_set(why, -ENOMEM, "There is not enough memory to read the events.");
+	default:
+		if (system_errno == 0)
+			return error_set(why, -EIO, "%.300s cannot be read: %s.", reader->path,
+			    sqlite3_errmsg(reader->database));
+		return error_set(why, -system_errno, "%.300s cannot be read: %s.", reader->path, strerror(system_errno));
+	}
+}
+
+/* A URI, so that "?" and "#" and "%" in the path are written as %XX. */
+static void write_uri(struct text *uri, const char *path, bool frozen)
+{
+	text_add(uri, "file:");
+	for (; *path != '\0'; path++) {
+		if (strchr("?#%", *path) != NULL)
+			text_addf(uri, "%%%02x", (unsigned char)*path);
+		else
+			text_add_bytes(uri, path, 1);
+	}
+	text_add(uri, frozen ? "?mode=ro&immutable=1" : "?mode=ro");
+}
+
+static int open_as(struct reader *reader, bool frozen)
+{
+	static char buffer[3 * PATH_MAX];
+	struct text uri;
+	int code;
+
+	text_init(&uri, buffer, sizeof(buffer));
+	write_uri(&uri, reader->path, frozen);
+	reader->frozen = frozen;
+	code = sqlite3_open_v2(buffer, &reader->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+	if (code != SQLITE_OK)
+		return code;
+	sqlite3_extended_result_codes(reader->database, 1);
+	sqlite3_busy_timeout(reader->database, BUSY_WAIT_MS);
+	/* The first read finds out whether the log's companions can be opened at all. */
+	return sqlite3_exec(reader->database,
+	    "PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+}
+
+static bool log_is_empty(const struct reader *reader)
+{
+	char path[PATH_MAX + 8];
+	struct stat status;
+
+	snprintf(path, sizeof(path), "%s-wal", reader->path);
+	return stat(path, &status) < 0 ? errno == ENOENT : status.st_size == 0;
+}
+
+static int connect_reader(struct reader *reader, struct error *why)
+{
+	int code = open_as(reader, false), first = code & 0xff, result;
+
+	if (code == SQLITE_OK)
+		return 0;
+	result = read_fault(reader, why);
+	reader_close(reader);
+	/* On a read-only or a full disk SQLite cannot make the index of the log; with nothing in the log it needs none. */
+	if ((first == SQLITE_CANTOPEN || first == SQLITE_READONLY || first == SQLITE_IOERR || first == SQLITE_FULL) &&
+	    result != -EACCES && log_is_empty(reader)) {
+		if (open_as(reader, true) == SQLITE_OK)
+			return 0;
+		reader_close(reader);
+	}
+	return result;
+}
+
+int reader_open(struct reader *reader, bool *replaced, struct error *why)
+{
+	struct stat status;
+	int result;
+
+	*replaced = false;
+	if (stat(reader->path, &status) < 0) {
+		result = -errno;
+		reader_close(reader);
+		return error_set(why, result, result == -ENOENT ? "There are no events yet: %.300s does not exist."
+							       : "%.300s cannot be read by this user.", reader->path);
+	}
+	if (reader->database != NULL && !reader->frozen && status.st_dev == reader->device &&
+	    status.st_ino == reader->inode)
+		return 0;
+	if (status.st_size == 0) {
+		reader_close(reader);
+		return error_set(why, -ENOENT, "There are no events yet.");
+	}
+	*replaced = reader->inode != 0 && (status.st_dev != reader->device || status.st_ino != reader->inode);
+	reader_close(reader);
+	reader->device = status.st_dev;
+	reader->inode = status.st_ino;
+	return connect_reader(reader, why);
+}
+
+int event_filter_add_kinds(struct event_filter *filter, const char *kinds, struct error *why)
+{
+	while (*kinds != '\0') {
+		size_t length = strcspn(kinds, ",");
+		struct text pattern;
+
+		if (filter->pattern_count == READER_PATTERNS_MAX)
+			return error_set(why, -E2BIG, "At most %d kinds can be asked for at once.", READER_PATTERNS_MAX);
+		text_init(&pattern, filter->patterns[filter->pattern_count], READER_PATTERN_SIZE);
+		for (size_t i = 0; i < length; i++) {
+			if (strchr("?[", kinds[i]) != NULL)
+				text_addf(&pattern, "[%c]", kinds[i]); /* GLOB's own signs stand for themselves */
+			else if (kinds[i] != '*' || pattern.length == 0 || pattern.data[pattern.length - 1] != '*')
+				text_add_bytes(&pattern, &kinds[i], 1);
+		}
+		if (length == 0 || pattern.truncated)
+			return error_set(why, -EINVAL, "\"%.60s\" is not a kind: write gateway.exited, or gateway.* for a group.",
+			    kinds);
+		filter->pattern_count++;
+		kinds += length + (kinds[length] == ',');
+	}
+	return 0;
+}
+
+static void write_condition(struct text *sql, const struct event_filter *filter)
+{
+	text_add(sql, "id > ?1");
+	if (filter->since_ms != 0)
+		text_add(sql, " AND time_ms >= ?2");
+	if (filter->min_severity != 0)
+		text_add(sql, " AND severity >= ?3");
+	if (filter->incident != 0)
+		text_add(sql, " AND incident = ?4");
+	for (uint32_t i = 0; i < filter->pattern_count; i++)
+		text_addf(sql, "%s kind GLOB ?%u", i == 0 ? " AND (" : " OR", i + 6);
+	if (filter->pattern_count > 0)
+		text_add(sql, ")");
+}
+
+static int prepare(struct reader *reader, const char *sql, const struct event_filter *filter, int64_t after,
+    int64_t limit, sqlite3_stmt **statement)
+{
+	int code = sqlite3_prepare_v2(reader->database, sql, -1, statement, NULL);
+
+	if (code != SQLITE_OK)
+		return code;
+	sqlite3_bind_int64(*statement, 1, after);
+	if (filter->since_ms != 0)
+		sqlite3_bind_int64(*statement, 2, filter->since_ms);
+	if (filter->min_severity != 0)
+		sqlite3_bind_int64(*statement, 3, filter->min_severity);
+	if (filter->incident != 0)
+		sqlite3_bind_int64(*statement, 4, (sqlite3_int64)filter->incident);
+	sqlite3_bind_int64(*statement, 5, limit);
+	for (uint32_t i = 0; i < filter->pattern_count; i++)
+		sqlite3_bind_text(*statement, (int)i + 6, filter->patterns[i], -1, SQLITE_STATIC);
+	return SQLITE_OK;
+}
+
+static void copy_column(char *target, size_t target_size, sqlite3_stmt *statement, int column)
+{
+	const char *value = (const char *)sqlite3_column_text(statement, column);
+
+	text_copy(target, target_size, value != NULL ? value : "");
+}
+
+static void copy_row(struct event_row *row, sqlite3_stmt *statement)
+{
+	int64_t severity = sqlite3_column_int64(statement, 3);
+
+	row->id = sqlite3_column_int64(statement, 0);
+	row->time_ms = sqlite3_column_int64(statement, 1);
+	if (row->time_ms < 0 || row->time_ms > STORE_TIME_MAX_MS)
+		row->time_ms = 0;
+	copy_column(row->kind, sizeof(row->kind), statement, 2);
+	row->severity = severity < 0 || severity > SEVERITY_CRITICAL ? SEVERITY_CRITICAL : (uint32_t)severity;
+	row->incident = (uint64_t)sqlite3_column_int64(statement, 4);
+	copy_column(row->reason, sizeof(row->reason), statement, 5);
+	copy_column(row->evidence, sizeof(row->evidence), statement, 6);
+}
+
+int reader_page(struct reader *reader, const struct event_filter *filter, int64_t after, struct event_row *rows, int max,
+    struct error *why)
+{
+	char buffer[SQL_MAX];
+	struct text sql;
+	sqlite3_stmt *statement = NULL;
+	int count = 0, code;
+
+	text_init(&sql, buffer, sizeof(buffer));
+	/* Written by us, but read as if anybody had: what is no JSON object, or too long for one here, is shown as text. */
+	text_add(&sql,
+	    "SELECT id, time_ms, kind, severity, incident, reason, CASE WHEN length(CAST(evidence AS BLOB)) >= 2048"
+	    " OR NOT json_valid(evidence) THEN json_object('text', substr(evidence, 1, 256))"
+	    " WHEN json_type(evidence) <> 'object' THEN json_object('text', substr(evidence, 1, 256)) ELSE json(evidence) END"
+	    " FROM events WHERE ");
+	write_condition(&sql, filter);
+	text_add(&sql, " ORDER BY id LIMIT ?5");
+	code = prepare(reader, buffer, filter, after, max, &statement);
+	while (code == SQLITE_OK || code == SQLITE_ROW) {
+		code = sqlite3_step(statement);
+		if (code == SQLITE_ROW)
+			copy_row(&rows[count++], statement);
+	}
+	if (code != SQLITE_DONE)
+		count = read_fault(reader, why);
+	sqlite3_finalize(statement);
+	return count;
+}
+
+static int one_number(struct reader *reader, const char *sql, const struct event_filter *filter, int64_t limit,
+    int64_t *value, struct error *why)
+{
+	sqlite3_stmt *statement = NULL;
+	int result = 0;
+
+	if (prepare(reader, sql, filter, 0, limit, &statement) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+		*value = sqlite3_column_int64(statement, 0);
+	else
+		result = read_fault(reader, why);
+	sqlite3_finalize(statement);
+	return result;
+}
+
+int reader_before_last(struct reader *reader, const struct event_filter *filter, int64_t count, int64_t *after,
+    struct error *why)
+{
+	char buffer[SQL_MAX];
+	struct text sql;
+
+	text_init(&sql, buffer, sizeof(buffer));
+	text_add(&sql, "SELECT coalesce(min(id) - 1, 0) FROM (SELECT id FROM events WHERE ");
+	write_condition(&sql, filter);
+	text_add(&sql, " ORDER BY id DESC LIMIT ?5)");
+	return one_number(reader, buffer, filter, count, after, why);
+}
+
+int reader_newest(struct reader *reader, int64_t *id, struct error *why)
+{
+	static const struct event_filter all;
+
+	return one_number(reader, "SELECT coalesce(max(id), 0) FROM events", &all, 0, id, why);
+}

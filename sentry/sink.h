@@ -1,0 +1,68 @@
+/* Where console lines go: a bounded ring of bytes, filled by the loop, emptied by a thread of its own that may block
+ * on a slow disk or terminal as long as it likes. What does not fit is dropped in whole lines and counted, and said
+ * in the same place once there is room again. The loop never waits for a sink. */
+#ifndef HOLDFAST_SENTRY_SINK_H
+#define HOLDFAST_SENTRY_SINK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SINK_BYTES     (1024 * 1024)
+#define SINK_RESERVE   (16 * 1024) /* kept for our own lines */
+#define SINK_WRITE_MAX (64 * 1024)
+
+/* Called from the sink's thread only; may block. Writes some of the bytes and returns how many, at least one, or a
+ * negative errno: then it is called again later with the same bytes, after 1 s, 2 s ... 30 s. */
+typedef ssize_t sink_write(void *context, const char *bytes, size_t length);
+
+struct sink_losses {
+	uint64_t lines, bytes;
+	int error; /* the errno that caused them, 0: too slow */
+};
+
+struct sink {
+	sink_write *write;
+	void *context;
+	const char *slow_words;	   /* what to say when it was only slow */
+	const char *notice_prefix; /* before "[holdfast] ..." */
+
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t filled, ended; /* something to write; the thread has ended */
+	char *bytes;
+	size_t start, length;
+	int error; /* of the last write, 0: it works */
+	bool finishing, has_ended;
+	bool spread; /* many of the ring's pages were touched */
+
+	/* Used by the loop only. */
+	bool dropping, mid_line;
+	struct sink_losses untold, unreported; /* not yet said in the sink; not yet taken by sink_take_losses */
+};
+
+/* `sink` has its first four members set. Starts the thread. Returns 0 or a negative errno. */
+int sink_init(struct sink *sink);
+
+/* Adds console bytes: whole lines, or a piece of a long or unfinished one. `begins_line`: the first byte is a line's
+ * first. Never blocks. */
+void sink_offer(struct sink *sink, const char *bytes, size_t length, bool begins_line);
+
+/* Adds a line of ours (without line end), which never lands inside another line. */
+void sink_say(struct sink *sink, const char *line);
+
+/* Says what was dropped, if there is room again. To be called now and then while sink->dropping. */
+void sink_settle(struct sink *sink);
+
+/* What was dropped since the last call. */
+struct sink_losses sink_take_losses(struct sink *sink);
+
+/* Lets the thread write what it has. Returns true when all was written within `timeout_ms`. */
+bool sink_finish(struct sink *sink, int64_t timeout_ms);
+
+/* "the disk was full": why lines were dropped. */
+const char *sink_loss_words(const struct sink *sink, int error);
+
+#endif

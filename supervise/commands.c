@@ -1,0 +1,229 @@
+/* People's commands over the control socket: one fixed request, one fixed reply. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "process/procfs.h"
+#include "supervise/supervisor.h"
+
+static int64_t to_real_ms(int64_t boot_ms)
+{
+	if (boot_ms == 0 || boot_ms == INT64_MAX)
+		return boot_ms;
+	return clock_real_ms() - (clock_boot_ms() - boot_ms);
+}
+
+static void fill_gateway(const struct supervisor *supervisor, struct control_reply *reply)
+{
+	const struct supervision *machine = &supervisor->machine;
+	const struct settings *settings = supervisor->settings;
+	struct text command;
+
+	reply->gateway.generation = machine->generation;
+	reply->gateway.restarts = machine->restarts;
+	reply->gateway.port = settings->gateway.port;
+	text_copy(reply->gateway.kind, sizeof(reply->gateway.kind), supervisor->facts->name);
+	text_copy(reply->gateway.containment, sizeof(reply->gateway.containment),
+	    supervisor->gateway.in_cgroup ? "cgroup" : "subreaper");
+	text_init(&command, reply->gateway.command, sizeof(reply->gateway.command));
+	for (uint32_t i = 0; i < settings->gateway.argument_count; i++)
+		text_addf(&command, "%s%s", i == 0 ? "" : " ", supervisor->arguments[i]);
+	if (!machine->alive)
+		return;
+	reply->gateway.pid = supervisor->gateway.pid;
+	reply->gateway.started_ms = supervisor->gateway.started_real_ms;
+	reply->gateway.ready = machine->ready && (machine->state == STATE_RUNNING || machine->state == STATE_SUSPECT);
+	reply->gateway.ready_ms = machine->ready ? to_real_ms(machine->ready_ms) : 0;
+}
+
+static void fill_status(const struct supervisor *supervisor, struct control_reply *reply)
+{
+	const struct supervision *machine = &supervisor->machine;
+
+	text_copy(reply->state, sizeof(reply->state), supervision_state_name(machine->state));
+	narrate_reason(supervisor, machine->reason, machine->reason_value, reply->reason, sizeof(reply->reason));
+	reply->real_ms = clock_real_ms();
+	reply->state_since_ms = to_real_ms(machine->since_ms);
+	if (machine->state == STATE_BACKING_OFF || machine->state == STATE_PARKED)
+		reply->next_try_ms = to_real_ms(machine->deadline_ms);
+	if (supervision_is_paused(machine, clock_boot_ms()))
+		reply->paused_until_ms = to_real_ms(machine->paused_until_ms);
+	fill_gateway(supervisor, reply);
+	reply->supervisor.pid = getpid();
+	reply->supervisor.started_ms = supervisor->started_real_ms;
+	text_copy(reply->supervisor.version, sizeof(reply->supervisor.version), HOLDFAST_VERSION);
+	for (int i = 0; i < WORKER_COUNT; i++) {
+		const struct supervised_worker *worker = &supervisor->workers[i];
+
+		text_copy(reply->workers[i].name, sizeof(reply->workers[i].name), worker->name);
+		reply->workers[i].pid = worker->pid;
+		reply->workers[i].restarts = worker->restarts;
+		if (worker->retry.due_ms != 0)
+			reply->workers[i].retry_in_ms = worker->retry.due_ms - clock_boot_ms();
+	}
+	reply->store.waiting = events_waiting(supervisor);
+	reply->store.dropped = supervisor->pending->dropped;
+	reply->store.writable = supervisor->store_writable;
+	text_copy(reply->store.why, sizeof(reply->store.why), supervisor->store_why);
+	reply->console.lines_dropped = supervisor->console.lines_dropped;
+	reply->console.bytes_discarded = supervisor->console.discarded_bytes;
+	reply->incident = machine->incident;
+}
+
+/* Asked by a process of the gateway's own tree? An agent's tool that runs `holdfast restart` is one. */
+static bool is_inside(const struct supervisor *supervisor, int pid)
+{
+	char marker[MARKER_BYTES_MAX];
+	uint64_t instance, start_time;
+	int marked_pid;
+
+	if (supervisor->gateway.pid > 0 && procfs_is_descendant(pid, supervisor->gateway.pid))
+		return true;
+	return procfs_variable(pid, MARKER_VARIABLE, marker, sizeof(marker)) == 1 &&
+	       marker_parse(marker, &instance, &marked_pid, &start_time) == 0 &&
+	       instance == supervisor->settings->instance;
+}
+
+static void answer_sentence(const struct supervisor *supervisor, const struct control_request *request,
+    struct control_reply *reply)
+{
+	static const char *const done[CONTROL_VERB_COUNT] = {
+	    [CONTROL_STATUS] = "",
+	    [CONTROL_START] = "The gateway is to run.",
+	    [CONTROL_STOP] = "The gateway is to stop.",
+	    [CONTROL_RESTART] = "The gateway is to restart.",
+	    [CONTROL_PAUSE] = "Holdfast is paused: it starts, stops and replaces nothing by itself.",
+	    [CONTROL_RESUME] = "Holdfast acts by itself.",
+	};
+	char because[CONTROL_SENTENCE_MAX - 32];
+
+	if (supervisor->machine.finishing && request->verb != CONTROL_STATUS && request->verb != CONTROL_STOP) {
+		reply->code = -ESHUTDOWN;
+		text_copy(reply->sentence, sizeof(reply->sentence), "Holdfast is ending and takes no more commands.");
+	} else if (supervisor->refused != REASON_NONE) {
+		reply->code = -EPERM;
+		narrate_reason(supervisor, supervisor->refused, 0, because, sizeof(because));
+		snprintf(reply->sentence, sizeof(reply->sentence), "Refused, because %s.", because);
+	} else {
+		text_copy(reply->sentence, sizeof(reply->sentence), done[request->verb]);
+	}
+}
+
+static void obey(struct supervisor *supervisor, struct control_request *request, int pid, struct control_reply *reply)
+{
+	static const enum supervision_event_type events[CONTROL_VERB_COUNT] = {[CONTROL_START] = ON_START,
+	    [CONTROL_STOP] = ON_STOP,
+	    [CONTROL_RESTART] = ON_RESTART,
+	    [CONTROL_PAUSE] = ON_PAUSE,
+	    [CONTROL_RESUME] = ON_RESUME};
+	struct supervision_event event = {.force = request->force != 0};
+
+	supervisor->refused = REASON_NONE;
+	if (request->verb != CONTROL_STATUS) {
+		event.type = events[request->verb];
+		event.generation = supervisor->machine.generation;
+		event.inside = request->verb == CONTROL_RESTART && is_inside(supervisor, pid);
+		event.value = request->pause_ms <= 0 ? INT64_MAX : clock_boot_ms() + request->pause_ms;
+		text_copy(supervisor->operator_reason, sizeof(supervisor->operator_reason), request->reason);
+		supervisor_step(supervisor, &event);
+	}
+	answer_sentence(supervisor, request, reply);
+}
+
+static void answer(struct supervisor *supervisor, struct control_client *client)
+{
+	struct control_request request;
+	struct control_reply reply = {.version = CONTROL_VERSION};
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+	ssize_t length = recv(client->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (length == (ssize_t)sizeof(request) && request.version == CONTROL_VERSION && request.verb < CONTROL_VERB_COUNT) {
+		request.reason[CONTROL_REASON_MAX - 1] = '\0';
+		getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+		obey(supervisor, &request, peer.pid, &reply);
+		fill_status(supervisor, &reply);
+		send(client->fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	loop_source_retire(&client->source);
+	file_close(&client->fd);
+}
+
+static void client_readable(struct loop_source *source, uint32_t events)
+{
+	struct control_client *client = (struct control_client *)((char *)source - offsetof(struct control_client, source));
+
+	(void)events;
+	answer(source->context, client);
+}
+
+static struct control_client *free_place(struct supervisor *supervisor)
+{
+	struct control_client *oldest = &supervisor->clients[0];
+
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct control_client *client = &supervisor->clients[i];
+
+		if (client->fd < 0)
+			return client;
+		if (client->since_ms < oldest->since_ms)
+			oldest = client;
+	}
+	/* Who connects and says nothing makes room for who comes. */
+	loop_source_retire(&oldest->source);
+	file_close(&oldest->fd);
+	return oldest;
+}
+
+static void client_came(struct loop_source *source, uint32_t events)
+{
+	struct supervisor *supervisor = source->context;
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t size = sizeof(peer);
+	struct control_client *client;
+	int fd = accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || (peer.uid != getuid() && peer.uid != 0)) {
+		close(fd);
+		return;
+	}
+	client = free_place(supervisor);
+	client->fd = fd;
+	client->since_ms = clock_boot_ms();
+	client->source.callback = client_readable;
+	client->source.context = supervisor;
+	if (loop_source_watch(&supervisor->loop, &client->source, fd, EPOLLIN) < 0)
+		file_close(&client->fd);
+}
+
+int commands_open(struct supervisor *supervisor, struct error *why)
+{
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		supervisor->clients[i].fd = supervisor->clients[i].source.fd = -1;
+	supervisor->control_fd =
+	    control_listen(settings_string(supervisor->settings, supervisor->settings->runtime_dir), why);
+	if (supervisor->control_fd < 0)
+		return supervisor->control_fd;
+	supervisor->control_source.callback = client_came;
+	supervisor->control_source.context = supervisor;
+	return loop_source_watch(&supervisor->loop, &supervisor->control_source, supervisor->control_fd, EPOLLIN);
+}
+
+void commands_close(struct supervisor *supervisor)
+{
+	loop_source_retire(&supervisor->control_source);
+	file_close(&supervisor->control_fd);
+	unlinkat(supervisor->runtime_fd, CONTROL_SOCKET_NAME, 0);
+}

@@ -1,0 +1,147 @@
+/* The gateway's console: a FIFO that the sentry drains. While no sentry does, we discard and count, so that the
+ * gateway never waits for a reader. A quiet gateway costs no wake-up; a talking one at most two a second. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "supervise/supervisor.h"
+
+#define CONSOLE_FIFO_NAME   "console"
+#define CONSOLE_FIFO_BYTES  (1024 * 1024)
+#define CONSOLE_CHUNK_BYTES 65536
+#define CONSOLE_LOOK_MS	    1000
+
+static void discard(struct supervisor *supervisor)
+{
+	static char chunk[CONSOLE_CHUNK_BYTES];
+	ssize_t length;
+
+	/* Bounded, so that a gateway that writes without end cannot keep us here. */
+	for (int i = 0; i < CONSOLE_FIFO_BYTES / CONSOLE_CHUNK_BYTES; i++) {
+		length = read(supervisor->console.fd, chunk, sizeof(chunk));
+		if (length <= 0)
+			return;
+		supervisor->console.discarded_bytes += (uint64_t)length;
+	}
+}
+
+static void readable(struct loop_source *source, uint32_t events)
+{
+	struct supervisor *supervisor = source->context;
+
+	(void)events;
+	if (supervisor->console.discarding) {
+		discard(supervisor);
+		return;
+	}
+	/* The source is one-shot: it is armed again by the timer's look. */
+	loop_timer_arm(&supervisor->loop, &supervisor->console.timer, clock_boot_ms() + CONSOLE_LOOK_MS);
+}
+
+static void watch_again(struct supervisor *supervisor)
+{
+	supervisor->console.pinged = supervisor->console.ponged = false;
+	loop_source_change(&supervisor->console.source, EPOLLIN | EPOLLONESHOT);
+}
+
+static void start_discarding(struct supervisor *supervisor)
+{
+	supervisor->console.discarding = true;
+	loop_source_change(&supervisor->console.source, EPOLLIN);
+	discard(supervisor);
+}
+
+static void look(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = timer->context;
+	struct message ping = {0};
+	int waiting = 0;
+
+	ioctl(supervisor->console.fd, FIONREAD, &waiting);
+	if (waiting == 0 || supervisor->console.ponged) {
+		watch_again(supervisor);
+	} else if (!supervisor->console.pinged && supervisor->workers[WORKER_SENTRY].ready) {
+		/* There is output and a sentry: does it still read? */
+		supervisor->console.pinged = true;
+		worker_say(supervisor, WORKER_SENTRY, MESSAGE_PING, &ping, -1);
+		loop_timer_arm(&supervisor->loop, timer, clock_boot_ms() + CONSOLE_LOOK_MS);
+	} else {
+		start_discarding(supervisor);
+	}
+}
+
+void console_ponged(struct supervisor *supervisor)
+{
+	supervisor->console.ponged = true;
+	if (supervisor->console.discarding)
+		console_sentry_back(supervisor);
+}
+
+void console_sentry_back(struct supervisor *supervisor)
+{
+	uint64_t bytes = supervisor->console.discarded_bytes - supervisor->console.discarded_told;
+	char evidence[64];
+
+	supervisor->console.discarding = false;
+	watch_again(supervisor);
+	if (bytes == 0)
+		return;
+	supervisor->console.discarded_told = supervisor->console.discarded_bytes;
+	snprintf(evidence, sizeof(evidence), "{\"bytes\":%" PRIu64 "}", bytes);
+	events_record(supervisor, "console.dropped", SEVERITY_WARNING, 0, evidence,
+	    "%" PRIu64 " bytes of the gateway's console were discarded while no sentry read it.", bytes);
+}
+
+static int make_fifo(struct supervisor *supervisor)
+{
+	struct stat status;
+
+	/* The FIFO of an earlier life is kept: an adopted gateway holds it, and it may hold lines. */
+	if (fstatat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (S_ISFIFO(status.st_mode))
+			return 0;
+		unlinkat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0);
+	}
+	return mkfifoat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0600) < 0 ? -errno : 0;
+}
+
+int console_open(struct supervisor *supervisor, struct error *why)
+{
+	const char *directory = settings_string(supervisor->settings, supervisor->settings->runtime_dir);
+	int result = make_fifo(supervisor);
+
+	if (snprintf(supervisor->console.path, sizeof(supervisor->console.path), "%s/" CONSOLE_FIFO_NAME, directory) >=
+	    (int)sizeof(supervisor->console.path))
+		return error_set(why, -ENAMETOOLONG, "The runtime directory's path is too long: %s.", directory);
+	if (result == 0) {
+		/* Read-write: while we live, no reader meets an end of file and no writer a broken pipe. */
+		supervisor->console.fd =
+		    openat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+		result = supervisor->console.fd < 0 ? -errno : 0;
+	}
+	if (result < 0)
+		return error_set(why, result, "The console FIFO %s cannot be made: %s.", supervisor->console.path,
+		    strerror(-result));
+	fcntl(supervisor->console.fd, F_SETPIPE_SZ, CONSOLE_FIFO_BYTES);
+	supervisor->console.source.callback = readable;
+	supervisor->console.source.context = supervisor;
+	supervisor->console.timer.callback = look;
+	supervisor->console.timer.context = supervisor;
+	return loop_source_watch(
+	    &supervisor->loop, &supervisor->console.source, supervisor->console.fd, EPOLLIN | EPOLLONESHOT);
+}
+
+void console_close(struct supervisor *supervisor)
+{
+	loop_source_retire(&supervisor->console.source);
+	file_close(&supervisor->console.fd);
+	unlinkat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0);
+}

@@ -1,0 +1,376 @@
+/* The core's hands: carries out its actions, and brings it what the kernel says. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "format/json_write.h"
+#include "process/procfs.h"
+#include "process/spawn.h"
+#include "supervise/supervisor.h"
+
+#define FLUSH_WAIT_MS	2000
+#define WORKERS_WAIT_MS 3000
+
+static double chance(void)
+{
+	uint32_t random = 0;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = (uint32_t)clock_monotonic_ms() * 2654435761u;
+	return random / 4294967296.0;
+}
+
+static void save(struct supervisor *supervisor)
+{
+	struct record *record = &supervisor->record;
+
+	_Static_assert(sizeof(struct supervision) <= RECORD_MACHINE_MAX, "the machine fits the record");
+	record->gateway.pid = supervisor->gateway.pid;
+	record->gateway.start_time = supervisor->gateway.start_time;
+	record->generation = supervisor->machine.generation;
+	record->started_real_ms = supervisor->gateway.started_real_ms;
+	for (int i = 0; i < WORKER_COUNT; i++) {
+		record->workers[i].pid = supervisor->workers[i].pid;
+		record->workers[i].start_time = supervisor->workers[i].start_time;
+	}
+	record->machine_size = sizeof(supervisor->machine);
+	memcpy(record->machine, &supervisor->machine, sizeof(supervisor->machine));
+	if (supervisor->record_fd >= 0)
+		record_write(supervisor->record_fd, record);
+}
+
+/* The gateway */
+
+static struct supervision_exit read_exit(int status_code, int status)
+{
+	if (status_code == CLD_EXITED)
+		return (struct supervision_exit){EXIT_CODE, status};
+	if (status_code == CLD_KILLED || status_code == CLD_DUMPED)
+		return (struct supervision_exit){EXIT_SIGNAL, status};
+	return (struct supervision_exit){EXIT_UNKNOWN, 0};
+}
+
+static void gateway_died(struct loop_source *source, uint32_t events)
+{
+	struct supervisor *supervisor = source->context;
+	siginfo_t info = {0};
+
+	(void)events;
+	/* An adopted gateway is not our child: the kernel keeps its status for its parent. */
+	if (waitid(P_PIDFD, (id_t)supervisor->gateway.pid_fd, &info, WEXITED | WNOHANG) < 0)
+		supervisor_gateway_ended(supervisor, (struct supervision_exit){EXIT_UNKNOWN, 0});
+	else if (info.si_pid != 0)
+		supervisor_gateway_ended(supervisor, read_exit(info.si_code, info.si_status));
+}
+
+static void watch_gateway(struct supervisor *supervisor)
+{
+	supervisor->gateway.death.callback = gateway_died;
+	supervisor->gateway.death.context = supervisor;
+	loop_source_watch(&supervisor->loop, &supervisor->gateway.death, supervisor->gateway.pid_fd, EPOLLIN);
+}
+
+void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_exit exit)
+{
+	struct supervision_event event = {
+	    .type = ON_EXITED, .generation = supervisor->machine.generation, .exit = exit};
+	struct message message = {0};
+
+	loop_source_retire(&supervisor->gateway.death);
+	file_close(&supervisor->gateway.pid_fd);
+	message.gateway.generation = supervisor->machine.generation;
+	message.gateway.pid = supervisor->gateway.pid;
+	worker_say(supervisor, WORKER_SENTRY, MESSAGE_GATEWAY_GONE, &message, -1);
+	supervisor_step(supervisor, &event);
+}
+
+static struct tree tree_of(const struct supervisor *supervisor, char *marker)
+{
+	struct tree tree = {.containment = &supervisor->containment};
+
+	if (supervisor->gateway.pid_fd >= 0)
+		tree.gateway_pid = supervisor->gateway.pid;
+	for (int i = 0; i < WORKER_COUNT; i++)
+		if (supervisor->workers[i].pid > 0)
+			tree.spared[tree.spared_count++] = supervisor->workers[i].pid;
+	/* An adopted tree's orphans do not fall to us; where no cgroup holds them, their environment tells. */
+	if (!supervisor->gateway.is_child && !supervisor->gateway.in_cgroup && supervisor->gateway.pid != 0) {
+		marker_format(marker, supervisor->settings->instance, supervisor->gateway.pid, supervisor->gateway.start_time);
+		tree.marker = marker;
+	}
+	return tree;
+}
+
+static void tell_orphans(struct supervisor *supervisor, const struct tree_report *report)
+{
+	char buffer[EVENT_EVIDENCE_MAX];
+	struct text evidence;
+
+	text_init(&evidence, buffer, sizeof(buffer));
+	json_write_begin(&evidence, '{');
+	json_write_key(&evidence, "count");
+	json_write_integer(&evidence, report->left);
+	json_write_key(&evidence, "processes");
+	json_write_string(&evidence, report->names);
+	json_write_end(&evidence, '}');
+	events_record(supervisor, "orphans.reaped", SEVERITY_INFO, supervisor->machine.incident,
+	    evidence.truncated ? "{}" : buffer, "%u process%s that the gateway left behind %s removed: %s.", report->left,
+	    report->left == 1 ? "" : "es", report->left == 1 ? "was" : "were", report->names);
+}
+
+static void kill_tree(struct supervisor *supervisor, struct supervision_event *result)
+{
+	char marker[MARKER_BYTES_MAX];
+	struct tree tree = tree_of(supervisor, marker);
+	struct tree_report report;
+
+	if (supervisor->gateway.pid_fd >= 0)
+		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGKILL, NULL, 0);
+	tree_kill(&tree, supervisor->settings->gateway.port, &report);
+	result->type = report.left == 0 && supervisor->gateway.pid_fd < 0 ? ON_TREE_GONE : ON_TREE_LEFT;
+	result->value = report.left;
+	result->holds = report.holds;
+	if (report.left > 0 && supervisor->gateway.pid_fd < 0 && !supervisor->gateway.told_orphans) {
+		supervisor->gateway.told_orphans = true;
+		tell_orphans(supervisor, &report);
+	}
+}
+
+static void forget_gateway(struct supervisor *supervisor)
+{
+	supervisor->gateway.pid = 0;
+	supervisor->gateway.start_time = 0;
+}
+
+static int spawn(struct supervisor *supervisor)
+{
+	const struct settings *settings = supervisor->settings;
+	const struct spawn_plan plan = {.arguments = supervisor->arguments,
+	    .environment = supervisor->environment,
+	    .working_directory = settings_string(settings, settings->gateway.working_directory),
+	    .console = supervisor->console.path,
+	    .cgroup_fd = supervisor->containment.directory_fd,
+	    .marker_value = supervisor->marker + sizeof(MARKER_VARIABLE),
+	    .instance = settings->instance};
+	struct spawned spawned;
+	int result = spawn_gated(&plan, &spawned);
+
+	if (result < 0)
+		return result;
+	supervisor->gateway.pid = spawned.pid;
+	supervisor->gateway.pid_fd = spawned.pid_fd;
+	supervisor->gateway.start_time = spawned.start_time;
+	supervisor->gateway.started_real_ms = clock_real_ms();
+	supervisor->gateway.is_child = true;
+	supervisor->gateway.in_cgroup = spawned.in_cgroup;
+	supervisor->gateway.told_orphans = false;
+	supervisor->words[0] = '\0';
+	save(supervisor);
+	result = spawn_release(&spawned);
+	if (result == 0) {
+		watch_gateway(supervisor);
+		return 0;
+	}
+	waitid(P_PIDFD, (id_t)spawned.pid_fd, &(siginfo_t){0}, WEXITED);
+	file_close(&supervisor->gateway.pid_fd);
+	forget_gateway(supervisor);
+	return result;
+}
+
+static void carry_out_spawn(struct supervisor *supervisor, struct supervision_event *result)
+{
+	int code = spawn(supervisor);
+
+	result->type = code == 0 ? ON_SPAWNED : ON_SPAWN_FAILED;
+	result->value = -code;
+}
+
+static void adopt(struct supervisor *supervisor, struct supervision_event *result)
+{
+	const struct record_process *recorded = &supervisor->record.gateway;
+	int fd = (int)syscall(SYS_pidfd_open, recorded->pid, 0);
+
+	result->type = ON_ADOPT_REFUSED;
+	/* First the pidfd, then the identity: what it names cannot change any more. */
+	if (fd < 0 || !procfs_is_alive(recorded->pid, recorded->start_time)) {
+		file_close(&fd);
+		return;
+	}
+	result->type = ON_ADOPTED;
+	supervisor->gateway.pid = recorded->pid;
+	supervisor->gateway.pid_fd = fd;
+	supervisor->gateway.start_time = recorded->start_time;
+	supervisor->gateway.started_real_ms = supervisor->record.started_real_ms;
+	supervisor->gateway.is_child = procfs_parent(recorded->pid) == getpid();
+	supervisor->gateway.in_cgroup = containment_is_populated(&supervisor->containment);
+	watch_gateway(supervisor);
+}
+
+/* The end */
+
+static void leave(struct supervisor *supervisor)
+{
+	forget_gateway(supervisor);
+	save(supervisor);
+	loop_stop(&supervisor->loop);
+}
+
+static void finish_timed_out(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = timer->context;
+
+	if (supervisor->finishing) {
+		for (int i = 0; i < WORKER_COUNT; i++)
+			if (supervisor->workers[i].pid > 0)
+				syscall(SYS_pidfd_send_signal, supervisor->workers[i].pid_fd, SIGKILL, NULL, 0);
+		leave(supervisor);
+		return;
+	}
+	supervisor->finishing = true;
+	workers_finish(supervisor);
+	loop_timer_arm(&supervisor->loop, timer, clock_boot_ms() + WORKERS_WAIT_MS);
+	if (workers_are_gone(supervisor))
+		leave(supervisor);
+}
+
+/* The last events are given to the recorder (FINISH comes behind them), then the workers end, then we. */
+static void finish(struct supervisor *supervisor)
+{
+	bool recorder_listens = supervisor->workers[WORKER_RECORDER].ready && supervisor->store_writable;
+
+	events_record(supervisor, "supervisor.stopped", SEVERITY_INFO, 0, NULL,
+	    "Holdfast ends; nothing of the gateway is left.");
+	supervisor->finish_timer.callback = finish_timed_out;
+	supervisor->finish_timer.context = supervisor;
+	if (recorder_listens && supervisor->sent < supervisor->pending->last)
+		loop_timer_arm(&supervisor->loop, &supervisor->finish_timer, clock_boot_ms() + FLUSH_WAIT_MS);
+	else
+		finish_timed_out(&supervisor->finish_timer);
+}
+
+/* Steps */
+
+static bool carry_out(struct supervisor *supervisor, const struct supervision_action *action,
+    struct supervision_event *result)
+{
+	struct message message = {0};
+
+	message.gateway.generation = action->generation;
+	message.gateway.pid = supervisor->gateway.pid;
+	message.gateway.start_time = supervisor->gateway.start_time;
+	switch (action->type) {
+	case DO_ADOPT:
+		adopt(supervisor, result);
+		return true;
+	case DO_SPAWN:
+		carry_out_spawn(supervisor, result);
+		return true;
+	case DO_KILL_TREE:
+		kill_tree(supervisor, result);
+		return true;
+	case DO_TERMINATE:
+		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGTERM, NULL, 0);
+		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGCONT, NULL, 0); /* a stopped one cannot hear */
+		return false;
+	case DO_PROBE_START:
+		worker_say(supervisor, WORKER_SENTRY, MESSAGE_PROBE_START, &message, -1);
+		return false;
+	case DO_ASK_WORDS:
+		worker_say(supervisor, WORKER_SENTRY, MESSAGE_ASK_WORDS, &message, -1);
+		return false;
+	case DO_WATCH_CONFIG:
+		memset(&message, 0, sizeof(message));
+		message.watch.on = action->value != 0;
+		worker_say(supervisor, WORKER_SENTRY, MESSAGE_WATCH_CONFIG, &message, -1);
+		return false;
+	case DO_RECORD:
+		narrate_record(supervisor, action);
+		return false;
+	case DO_SAVE:
+		save(supervisor);
+		return false;
+	case DO_REFUSE:
+		supervisor->refused = action->reason;
+		return false;
+	case DO_FINISH:
+		finish(supervisor);
+		return false;
+	}
+	return false;
+}
+
+/* The sentry hears of a new gateway with its pidfd, before it is asked anything about it. */
+static void announce(struct supervisor *supervisor)
+{
+	struct message message = {0};
+
+	message.gateway.generation = supervisor->machine.generation;
+	message.gateway.pid = supervisor->gateway.pid;
+	message.gateway.start_time = supervisor->gateway.start_time;
+	worker_say(supervisor, WORKER_SENTRY, MESSAGE_GATEWAY_STARTED, &message, supervisor->gateway.pid_fd);
+}
+
+void supervisor_step(struct supervisor *supervisor, struct supervision_event *event)
+{
+	struct supervision_event next = *event;
+	bool more = true;
+
+	supervisor->refused = REASON_NONE;
+	while (more) {
+		struct supervision_event result = {0};
+		struct supervision_actions actions;
+
+		more = false;
+		next.now_ms = clock_boot_ms();
+		next.chance = chance();
+		if (next.type == ON_SPAWNED || next.type == ON_ADOPTED)
+			announce(supervisor);
+		supervision_step(&supervisor->machine, &next, &actions);
+		for (uint32_t i = 0; i < actions.count; i++)
+			more |= carry_out(supervisor, &actions.list[i], &result);
+		result.generation = supervisor->machine.generation;
+		next = result;
+	}
+	loop_timer_arm(&supervisor->loop, &supervisor->machine_timer, supervision_deadline_ms(&supervisor->machine));
+}
+
+void supervisor_simple_step(struct supervisor *supervisor, enum supervision_event_type type)
+{
+	struct supervision_event event = {.type = type, .generation = supervisor->machine.generation};
+
+	supervisor_step(supervisor, &event);
+}
+
+/* A process of the old tree may have ended: was it the last? */
+void supervisor_tree_changed(struct supervisor *supervisor)
+{
+	struct supervision_event event = {.generation = supervisor->machine.generation};
+
+	if (supervisor->machine.state != STATE_KILLING || !supervisor->machine.tree)
+		return;
+	kill_tree(supervisor, &event);
+	supervisor_step(supervisor, &event);
+}
+
+void supervisor_child_ended(struct supervisor *supervisor, int pid, int status_code, int status)
+{
+	if (pid == supervisor->gateway.pid && supervisor->gateway.pid_fd >= 0) {
+		supervisor_gateway_ended(supervisor, read_exit(status_code, status));
+	} else if (workers_ended(supervisor, pid, status_code, status)) {
+		if (supervisor->finishing && workers_are_gone(supervisor))
+			leave(supervisor);
+	} else {
+		supervisor_tree_changed(supervisor);
+	}
+}

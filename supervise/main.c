@@ -1,0 +1,260 @@
+/* holdfast-supervise: started by `holdfast run` with its settings on descriptor 4. Wiring only. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "process/procfs.h"
+#include "supervise/supervisor.h"
+
+#define EXIT_CONFIGURATION 78
+
+extern char **environ;
+
+static struct supervisor supervisor;
+
+static void children_ended(struct supervisor *self)
+{
+	siginfo_t info;
+
+	for (;;) {
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+			return;
+		supervisor_child_ended(self, info.si_pid, info.si_code, info.si_status);
+	}
+}
+
+static void signal_came(struct loop *loop, const struct signalfd_siginfo *info)
+{
+	struct supervisor *self = loop->context;
+	struct supervision_event event = {.type = ON_SHUTDOWN, .generation = self->machine.generation};
+
+	switch (info->ssi_signo) {
+	case SIGCHLD:
+		children_ended(self);
+		break;
+	case SIGINT:
+		event.force = self->machine.finishing; /* Ctrl-C again: do not wait for the drain */
+		supervisor_step(self, &event);
+		break;
+	case SIGTERM:
+		supervisor_step(self, &event);
+		break;
+	default:
+		break; /* SIGHUP: a closed terminal ends nothing */
+	}
+}
+
+static void host_slept(struct loop *loop, int64_t slept_ms)
+{
+	struct supervisor *self = loop->context;
+	struct supervision_event event = {
+	    .type = ON_HOST_RESUMED, .generation = self->machine.generation, .value = slept_ms};
+
+	supervisor_step(self, &event);
+}
+
+static void machine_due(struct loop_timer *timer)
+{
+	supervisor_simple_step(timer->context, ON_TIMER);
+}
+
+static void containment_changed(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	/* Reading it is what clears the condition; the look does that. */
+	if (!containment_is_populated(&((struct supervisor *)source->context)->containment))
+		supervisor_tree_changed(source->context);
+}
+
+static void read_policy(struct supervisor *self)
+{
+	const struct settings *settings = self->settings;
+	struct supervision_settings *policy = &self->policy;
+
+	policy->policy = (struct restart_policy){.initial_ms = settings->backoff.initial_ms,
+	    .max_ms = settings->backoff.max_ms,
+	    .reset_after_ms = settings->backoff.reset_after_ms,
+	    .factor = settings->backoff.factor,
+	    .jitter = settings->backoff.jitter,
+	    .immediate_first = settings->backoff.immediate_first,
+	    .boot_limit = self->facts->boot_limit,
+	    .boot_window_ms = self->facts->boot_window_ms};
+	policy->restart_on[RESTART_CRASH] = settings->gateway.auto_restart.on_crash;
+	policy->restart_on[RESTART_HANG] = settings->gateway.auto_restart.on_hang;
+	policy->restart_on[RESTART_STUCK_SESSIONS] = settings->gateway.auto_restart.on_stuck_sessions;
+	policy->restart_on[RESTART_MEMORY] = settings->gateway.auto_restart.on_memory;
+	policy->ready_when_spawned = settings_string(settings, settings->health.ready_path)[0] == '\0';
+	policy->reads_words = self->facts->phrases != NULL;
+	policy->config_exit_code = self->facts->config_exit_code;
+	policy->stop_timeout_ms = settings->gateway.stop_timeout_ms;
+	policy->startup_timeout_ms = settings->health.startup_timeout_ms;
+	policy->hang_grace_ms = settings->health.hang_grace_ms;
+	for (uint32_t i = 0; i < settings->gateway.argument_count; i++)
+		self->arguments[i] = (char *)settings_string(settings, settings->gateway.arguments[i]);
+}
+
+static int open_loop(struct supervisor *self, struct error *why)
+{
+	sigset_t signals;
+	int result = loop_init(&self->loop);
+
+	if (result < 0)
+		return error_set(why, result, "The event loop cannot be made: %s.", strerror(-result));
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	result = loop_signals_watch(&self->loop, &signals, signal_came, self);
+	if (result < 0)
+		return error_set(why, result, "Signals cannot be watched: %s.", strerror(-result));
+	self->loop.slept_callback = host_slept;
+	self->machine_timer.callback = machine_due;
+	self->machine_timer.context = self;
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	return 0;
+}
+
+/* What an earlier life left: its machine's memory, and perhaps its gateway. Returns whether one lives. */
+static bool take_up_record(struct supervisor *self)
+{
+	struct supervision earlier;
+	struct error why;
+	int result = record_read(self->record_fd, self->settings->instance, &self->record, &why);
+
+	if (result == 0 && self->record.machine_size == sizeof(earlier)) {
+		memcpy(&earlier, self->record.machine, sizeof(earlier));
+		self->machine.history = earlier.history;
+		self->machine.generation = earlier.generation;
+		self->machine.restarts = earlier.restarts;
+		if (earlier.next_incident > self->machine.next_incident)
+			self->machine.next_incident = earlier.next_incident;
+		return procfs_is_alive(self->record.gateway.pid, self->record.gateway.start_time);
+	}
+	if (result != -ENOENT && result < 0)
+		events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why.text);
+	memset(&self->record, 0, sizeof(self->record));
+	return false;
+}
+
+/* Workers of a dead supervisor go on as long as the gateway lives; ours take their place. */
+static void end_earlier_workers(const struct supervisor *self)
+{
+	for (int i = 0; i < RECORD_WORKERS; i++) {
+		const struct record_process *worker = &self->record.workers[i];
+		int fd;
+
+		if (!procfs_is_alive(worker->pid, worker->start_time))
+			continue;
+		fd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
+		if (fd >= 0 && procfs_is_alive(worker->pid, worker->start_time))
+			syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+static void remove_orphans(struct supervisor *self)
+{
+	struct tree_report report;
+	uint32_t count = orphans_kill(self->settings->instance, self->settings->gateway.port, &report);
+
+	if (count > 0)
+		events_record(self, "orphans.reaped", SEVERITY_INFO, 0, NULL,
+		    "%u process%s of an earlier gateway that is gone %s removed: %s.", count, count == 1 ? "" : "es",
+		    count == 1 ? "was" : "were", report.names);
+}
+
+static int prepare(struct supervisor *self, struct error *why)
+{
+	int result;
+
+	self->gateway.pid_fd = self->gateway.death.fd = self->console.fd = -1;
+	self->settings = settings_map(SETTINGS_FD, why);
+	if (self->settings == NULL)
+		return why->code;
+	fcntl(SETTINGS_FD, F_SETFD, FD_CLOEXEC);
+	self->facts = gateway_facts((int)self->settings->gateway.kind);
+	self->started_real_ms = clock_real_ms();
+	read_policy(self);
+	supervision_init(&self->machine, &self->policy, (uint64_t)self->started_real_ms);
+	workers_init(self);
+	result = environment_build(self, environ, why);
+	if (result == 0)
+		result = open_loop(self, why);
+	if (result == 0)
+		result = ownership_take(self, why);
+	if (result == 0)
+		result = events_open(self, why);
+	return result;
+}
+
+static int begin(struct supervisor *self, struct error *why)
+{
+	struct supervision_event event = {.type = ON_START, .reason = REASON_FIRST_START};
+	bool found = take_up_record(self);
+	int result = found ? 0 : ownership_check(self, why);
+
+	if (result < 0)
+		return result;
+	end_earlier_workers(self);
+	remove_orphans(self);
+	containment_open(&self->containment, self->settings->instance);
+	self->containment_source.callback = containment_changed;
+	self->containment_source.context = self;
+	self->containment_source.fd = -1;
+	if (self->containment.events_fd >= 0)
+		loop_source_watch(&self->loop, &self->containment_source, self->containment.events_fd, EPOLLPRI);
+	result = console_open(self, why);
+	if (result == 0)
+		result = commands_open(self, why);
+	if (result < 0)
+		return result;
+	self->record.instance = self->settings->instance;
+	self->record.supervisor.pid = getpid();
+	procfs_start_time(getpid(), &self->record.supervisor.start_time);
+	events_record(self, "supervisor.started", SEVERITY_INFO, 0, NULL, "Holdfast %s supervises the gateway (pid %d).",
+	    HOLDFAST_VERSION, getpid());
+	if (found) {
+		event.type = ON_FOUND;
+		event.generation = self->machine.generation;
+	}
+	supervisor_step(self, &event);
+	workers_start(self);
+	return 0;
+}
+
+int main(void)
+{
+	struct error why = {0};
+	int result;
+
+	umask(077);
+	/* Whatever else we inherited is nobody's business here, least of all the gateway's. */
+	close_range(CHANNEL_FD, CHANNEL_FD, 0);
+	close_range(SETTINGS_FD + 1, ~0u, 0);
+	result = prepare(&supervisor, &why);
+	if (result == 0)
+		result = begin(&supervisor, &why);
+	if (result < 0) {
+		fprintf(stderr, "holdfast: %s\n", why.text);
+		return EXIT_CONFIGURATION;
+	}
+	result = loop_run(&supervisor.loop);
+	commands_close(&supervisor);
+	console_close(&supervisor);
+	containment_release(&supervisor.containment);
+	return result < 0 ? 1 : 0;
+}

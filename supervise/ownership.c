@@ -1,0 +1,184 @@
+/* One owner: the directories, the lock, and who else might own the gateway. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <dirent.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "process/procfs.h"
+#include "supervise/supervisor.h"
+
+#define LOCK_FILE_NAME	"owner.lock"
+#define LOCK_TEXT_BYTES 4096
+
+static int make_parents(char *path)
+{
+	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+			int code = -errno;
+
+			*slash = '/';
+			return code;
+		}
+		*slash = '/';
+	}
+	return 0;
+}
+
+/* Ours alone, or nothing: another user could put anything into a directory that is not. */
+static int open_directory(const char *path, const char *what, struct error *why)
+{
+	char copy[PATH_MAX];
+	struct stat status;
+	int result, fd;
+
+	if (!text_copy(copy, sizeof(copy), path))
+		return error_set(why, -ENAMETOOLONG, "The %s directory's path is too long.", what);
+	result = make_parents(copy);
+	if (result == 0 && mkdir(path, 0700) < 0 && errno != EEXIST)
+		result = -errno;
+	if (result < 0)
+		return error_set(why, result, "The %s directory %s cannot be made: %s. Choose another with --%s-dir.", what,
+		    path, strerror(-result), what);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &status) < 0) {
+		result = -errno;
+		file_close(&fd);
+		return error_set(why, result, "The %s directory %s cannot be opened: %s. Choose another with --%s-dir.", what,
+		    path, strerror(-result), what);
+	}
+	if (status.st_uid != getuid() || (status.st_mode & 022) != 0) {
+		close(fd);
+		return error_set(why, -EPERM,
+		    "The %s directory %s must belong to you and be writable by nobody else: mend it, or choose another with --%s-dir.",
+		    what, path, what);
+	}
+	return fd;
+}
+
+static int take_lock(struct supervisor *supervisor, struct error *why)
+{
+	char owner[32];
+	int fd = openat(supervisor->state_fd, LOCK_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return error_set(why, -errno, "The lock in the state directory cannot be opened: %s.", strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		file_read_start(fd, owner, sizeof(owner));
+		owner[strcspn(owner, "\n")] = '\0';
+		close(fd);
+		return error_set(why, -EBUSY,
+		    "This gateway is already supervised by Holdfast (pid %s): see \"holdfast status\". Nothing was started.", owner);
+	}
+	supervisor->lock_fd = fd;
+	snprintf(owner, sizeof(owner), "%d\n", getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, owner, strlen(owner), 0) < 0)
+		return 0; /* a full disk: the lock holds all the same, only its owner is not named */
+	return 0;
+}
+
+int ownership_take(struct supervisor *supervisor, struct error *why)
+{
+	const struct settings *settings = supervisor->settings;
+	int result;
+
+	supervisor->state_fd = open_directory(settings_string(settings, settings->state_dir), "state", why);
+	if (supervisor->state_fd < 0)
+		return supervisor->state_fd;
+	supervisor->runtime_fd = open_directory(settings_string(settings, settings->runtime_dir), "runtime", why);
+	if (supervisor->runtime_fd < 0)
+		return supervisor->runtime_fd;
+	result = take_lock(supervisor, why);
+	if (result < 0)
+		return result;
+	supervisor->record_fd = record_open(supervisor->runtime_fd);
+	if (supervisor->record_fd < 0)
+		return error_set(why, supervisor->record_fd, "The runtime record in %s cannot be written: %s.",
+		    settings_string(settings, settings->runtime_dir), strerror(-supervisor->record_fd));
+	return 0;
+}
+
+/* The number after `"name":`, in JSON that OpenClaw wrote on one line; 0 when there is none. */
+static uint64_t number_after(const char *text, const char *name)
+{
+	const char *found = strstr(text, name);
+
+	return found == NULL ? 0 : strtoull(found + strlen(name), NULL, 10);
+}
+
+/* OpenClaw's locks: {"pid":11742,...,"configPath":"...","startTime":68742} (2026.2.1 in /tmp/openclaw-UID/,
+ * 2026.9.6 in STATE/tmp/openclaw-UID/). One is held when that very process lives. */
+static int check_lock_file(const struct settings *settings, int directory_fd, const char *name, struct error *why)
+{
+	const char *config = settings_string(settings, settings->gateway.config_path);
+	char text[LOCK_TEXT_BYTES];
+	uint64_t pid, start_time;
+
+	if (strncmp(name, "gateway.", 8) != 0 || strstr(name, ".lock") == NULL || strstr(name, ".sqlite") != NULL ||
+	    file_read(directory_fd, name, text, sizeof(text)) <= 0)
+		return 0;
+	pid = number_after(text, "\"pid\":");
+	start_time = number_after(text, "\"startTime\":");
+	if (pid == 0 || pid > INT32_MAX || strstr(text, config) == NULL || !procfs_is_alive((int)pid, start_time))
+		return 0;
+	return error_set(why, -EBUSY,
+	    "An OpenClaw gateway with this configuration already runs (pid %" PRIu64
+	    "), started by someone else: stop it first, or watch it with \"holdfast monitor\". Nothing was started.",
+	    pid);
+}
+
+static int check_locks_in(const struct settings *settings, const char *path, struct error *why)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+	int result = 0;
+
+	if (directory == NULL)
+		return 0;
+	while (result == 0 && (entry = readdir(directory)) != NULL)
+		result = check_lock_file(settings, dirfd(directory), entry->d_name, why);
+	closedir(directory);
+	return result;
+}
+
+static int check_port(const struct settings *settings, struct error *why)
+{
+	struct procfs_listener listener;
+	const char *origin = settings_string(settings, settings->gateway.port_origin);
+	char owner[PROCFS_NAME_MAX + 32] = "a process of another user";
+
+	if (settings->gateway.port == 0 || procfs_listener(settings->gateway.port, &listener) != 1)
+		return 0;
+	if (listener.pid != 0)
+		snprintf(owner, sizeof(owner), "pid %d (%s)", listener.pid, listener.name);
+	return error_set(why, -EADDRINUSE,
+	    "%s: port %u is taken by %s: stop it or choose another port; if it is the gateway itself, stop its owner first, "
+	    "or watch it with \"holdfast monitor\". Nothing was started.",
+	    origin, settings->gateway.port, owner);
+}
+
+int ownership_check(struct supervisor *supervisor, struct error *why)
+{
+	const struct settings *settings = supervisor->settings;
+	char path[PATH_MAX];
+	int result = check_port(settings, why);
+
+	if (result < 0 || settings->gateway.kind != GATEWAY_OPENCLAW)
+		return result;
+	snprintf(path, sizeof(path), "/tmp/openclaw-%u", getuid());
+	result = check_locks_in(settings, path, why);
+	if (result < 0)
+		return result;
+	snprintf(path, sizeof(path), "%s/tmp/openclaw-%u", settings_string(settings, settings->gateway.state_directory),
+	    getuid());
+	return check_locks_in(settings, path, why);
+}

@@ -1,0 +1,166 @@
+/* The supervisor: owns the gateway process. It carries out what the core decides, and nothing else: no network
+ * bytes, no disk that can block, no allocation once it runs. One of it exists, as static memory. */
+#ifndef HOLDFAST_SUPERVISE_SUPERVISOR_H
+#define HOLDFAST_SUPERVISE_SUPERVISOR_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "channel/control.h"
+#include "channel/message.h"
+#include "config/settings.h"
+#include "core/supervision.h"
+#include "gateway/gateway.h"
+#include "loop/loop.h"
+#include "process/containment.h"
+#include "process/record.h"
+#include "process/tree.h"
+
+#define WORKER_COUNT	    3
+#define CONTROL_CLIENTS_MAX 16
+#define PENDING_EVENTS_MAX  256
+#define VARIABLES_MAX	    1024
+
+enum worker_index { WORKER_SENTRY, WORKER_RECORDER, WORKER_RELAY };
+
+struct supervised_worker {
+	const char *name;
+	char program[PATH_MAX];
+	int pid, pid_fd, channel_fd;
+	uint64_t start_time;
+	struct loop_source channel, death;
+	struct loop_timer retry;
+	struct restart_history history;
+	int64_t started_ms;
+	uint32_t restarts;
+	bool ready;	 /* it said HELLO */
+	bool wants_send; /* its channel was full: EPOLLOUT is watched */
+};
+
+/* Events not yet acknowledged by the recorder, in a file on tmpfs: they survive our own death. */
+struct pending_events {
+	uint32_t magic, version, size, reserved;
+	uint64_t life;
+	uint64_t last;	  /* sequence of the newest event; 0: none yet */
+	uint64_t stored;  /* every event up to this one is on disk */
+	uint64_t dropped; /* overwritten before they could be stored */
+	uint64_t dropped_told;
+	struct message_event ring[PENDING_EVENTS_MAX]; /* sequence s is at s % PENDING_EVENTS_MAX */
+};
+
+struct control_client {
+	int fd; /* -1: free */
+	struct loop_source source;
+	int64_t since_ms;
+};
+
+struct supervisor {
+	const struct settings *settings;
+	const struct gateway_facts *facts;
+	struct loop loop;
+	int64_t started_real_ms;
+
+	struct supervision machine;
+	struct supervision_settings policy;
+	struct loop_timer machine_timer;
+	char words[MESSAGE_TEXT_MAX]; /* the gateway's last telling line */
+	char operator_reason[CONTROL_REASON_MAX];
+	enum supervision_reason refused; /* by the step just made; REASON_NONE: not */
+
+	struct {
+		int pid, pid_fd; /* 0, -1: none */
+		uint64_t start_time;
+		int64_t started_real_ms;
+		bool is_child, in_cgroup;
+		bool told_orphans;
+		struct loop_source death;
+	} gateway;
+
+	int state_fd, runtime_fd, lock_fd, record_fd;
+	struct record record;
+	struct containment containment;
+	struct loop_source containment_source;
+
+	struct {
+		int fd; /* the FIFO, read-write */
+		struct loop_source source;
+		struct loop_timer timer;
+		bool discarding, pinged, ponged;
+		uint64_t discarded_bytes, discarded_told, lines_dropped;
+		char path[PATH_MAX];
+	} console;
+
+	struct supervised_worker workers[WORKER_COUNT];
+	struct restart_policy worker_policy;
+
+	struct pending_events *pending;
+	uint64_t sent; /* sequence of the last event given to the recorder */
+	bool store_writable;
+	char store_why[128];
+
+	int control_fd;
+	struct loop_source control_source;
+	struct control_client clients[CONTROL_CLIENTS_MAX];
+
+	bool finishing; /* nothing of the gateway is left; the workers are being ended */
+	struct loop_timer finish_timer;
+
+	char *arguments[SETTINGS_ARGUMENTS_MAX + 1];
+	char *environment[VARIABLES_MAX + 1];
+	char marker[sizeof(MARKER_VARIABLE) + 1 + MARKER_BYTES_MAX];
+};
+
+/* lifecycle.c: the core's hands */
+void supervisor_step(struct supervisor *supervisor, struct supervision_event *event);
+void supervisor_simple_step(struct supervisor *supervisor, enum supervision_event_type type);
+void supervisor_child_ended(struct supervisor *supervisor, int pid, int status_code, int status);
+void supervisor_tree_changed(struct supervisor *supervisor);
+void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_exit exit);
+
+/* workers.c */
+void workers_init(struct supervisor *supervisor);
+void workers_start(struct supervisor *supervisor);
+bool workers_ended(struct supervisor *supervisor, int pid, int status_code, int status);
+void workers_finish(struct supervisor *supervisor);
+bool workers_are_gone(const struct supervisor *supervisor);
+int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type, struct message *message,
+    int passed_fd);
+/* Tells the sentry of the gateway there is, and what is wanted of it. */
+void workers_tell_gateway(struct supervisor *supervisor);
+
+/* events.c */
+int events_open(struct supervisor *supervisor, struct error *why);
+void events_record(struct supervisor *supervisor, const char *kind, enum event_severity severity, uint64_t incident,
+    const char *evidence, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void events_send(struct supervisor *supervisor);
+void events_resend(struct supervisor *supervisor);
+void events_acknowledge(struct supervisor *supervisor, uint64_t life, uint64_t sequence);
+void events_store_state(struct supervisor *supervisor, bool writable, const char *why);
+uint64_t events_waiting(const struct supervisor *supervisor);
+
+/* narrate.c: the words for what the core says */
+void narrate_record(struct supervisor *supervisor, const struct supervision_action *action);
+void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value, char *target,
+    size_t size);
+
+/* console.c */
+int console_open(struct supervisor *supervisor, struct error *why);
+void console_sentry_back(struct supervisor *supervisor);
+void console_ponged(struct supervisor *supervisor);
+void console_close(struct supervisor *supervisor);
+
+/* commands.c */
+int commands_open(struct supervisor *supervisor, struct error *why);
+void commands_close(struct supervisor *supervisor);
+
+/* ownership.c */
+int ownership_take(struct supervisor *supervisor, struct error *why);
+/* Refuses when another owns the gateway: something listens on its port, or holds its lock. */
+int ownership_check(struct supervisor *supervisor, struct error *why);
+
+/* environment.c */
+int environment_build(struct supervisor *supervisor, char **inherited, struct error *why);
+
+#endif

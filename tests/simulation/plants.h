@@ -1,0 +1,25 @@
+/* Bugs planted around the core's step, one or more for each check: proof that the simulator finds what it says it
+ * looks for. They live here and nowhere else. */
+#ifndef HOLDFAST_TESTS_SIMULATION_PLANTS_H
+#define HOLDFAST_TESTS_SIMULATION_PLANTS_H
+
+#include <stddef.h>
+
+#include "core/supervision.h"
+#include "tests/simulation/checks.h"
+
+struct plant {
+	const char *name;
+	const char *what; /* the bug in one sentence */
+	enum check found_by;
+	/* Instead of supervision_step. */
+	void (*step)(struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions);
+};
+
+extern const struct plant plants[];
+extern const size_t plant_count;
+
+/* NULL when there is none of that name. */
+const struct plant *plant_find(const char *name);
+
+#endif
