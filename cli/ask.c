@@ -10,9 +10,11 @@
 
 #define ANSWER_TIMEOUT_MS 5000
 
-int ask(const struct settings *settings, const struct control_request *request, struct control_reply *reply, struct error *why)
+int ask(const struct settings *settings, const struct control_request *request, struct control_reply *reply,
+    struct error *why)
 {
-	int result = control_ask(settings_string(settings, settings->runtime_dir), request, reply, ANSWER_TIMEOUT_MS, why);
+	int result = control_ask(
+	    settings_string(settings, settings->runtime_dir), request, reply, ANSWER_TIMEOUT_MS, why);
 
 	if (result == 0)
 		return EXIT_DONE;

@@ -7,7 +7,8 @@
 #include "channel/control.h"
 #include "cli/command.h"
 
-/* Asks and waits for the answer. Returns EXIT_DONE with *reply, else EXIT_NO_SUPERVISOR or EXIT_FAILED with *why. */
+/* Asks and waits for the answer. Returns EXIT_DONE with *reply, else EXIT_NO_SUPERVISOR or EXIT_FAILED with
+ * *why. */
 int ask(const struct settings *settings, const struct control_request *request, struct control_reply *reply,
     struct error *why);
 

@@ -7,7 +7,7 @@
 #include "format/json_write.h"
 
 #define DESCRIPTION_MAX (512 * 1024)
-#define REMARKS_MAX	(64 * 1024)
+#define REMARKS_MAX     (64 * 1024)
 
 extern char **environ;
 
@@ -55,13 +55,13 @@ static int report_json(const struct error *why, const struct settings *settings,
 	return print_finish(why == NULL ? EXIT_DONE : EXIT_CONFIG);
 }
 
-static int report_text(const struct error *why, const struct settings *settings, const struct remarks *remarks)
+static int report_text(
+    const struct error *why, const struct settings *settings, const struct remarks *remarks)
 {
 	static char data[DESCRIPTION_MAX];
 	struct text text;
 
 	if (why != NULL) {
-		print_lines(remarks->text.data);
 		complain("%s", why->text);
 		return print_finish(EXIT_CONFIG);
 	}

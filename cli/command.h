@@ -28,7 +28,7 @@ struct invocation {
 		const char *since, *limit, *after, *severity, *incident;
 		struct option_list kinds;
 	} events;
-	const char *word;      /* an operand, NULL if none */
+	const char *word;     /* an operand, NULL if none */
 	char **child_command; /* after "--", NULL-terminated; NULL if none */
 };
 
@@ -36,9 +36,9 @@ struct command {
 	const char *name;
 	const char *operands; /* for the help: " [-- COMMAND...]", "" for none */
 	const char *summary;
-	const char *details;	      /* more lines of help; may be NULL */
+	const char *details;          /* more lines of help; may be NULL */
 	const struct option *options; /* besides the common ones */
-	const char *words;	      /* what its operand may be, for the completion; NULL: it takes none */
+	const char *words;            /* what its operand may be, for the completion; NULL: it takes none */
 	int (*run)(struct invocation *invocation); /* returns the exit status */
 };
 

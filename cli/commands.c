@@ -10,105 +10,87 @@
 #include "config/schema.h"
 
 #define COMMANDS_MAX 32
-#define AT(member)   offsetof(struct invocation, member)
 
-#define JSON_OPTION                                                                                                  \
-	{                                                                                                            \
-		"--json", 0, OPTION_FLAG, AT(json), NULL, NULL, "print JSON, for programs"                           \
-	}
-#define REASON_OPTION                                                                                                \
-	{                                                                                                            \
-		"--reason", 0, OPTION_TEXT, AT(reason), "TEXT", NULL, "why, for the record (at most 255 bytes)"      \
-	}
-#define NO_WAIT_OPTION                                                                                               \
-	{                                                                                                            \
-		"--no-wait", 0, OPTION_FLAG, AT(no_wait), NULL, NULL, "return at once instead of when it is done"    \
-	}
-#define END                                                                                                          \
-	{                                                                                                            \
-		NULL                                                                                                 \
-	}
+/* clang-format off */
+#define AT(member) offsetof(struct invocation, member)
+#define FLAG(name, letter, member, help)	{name, letter, OPTION_FLAG, AT(member), NULL, NULL, help}
+#define TEXT(name, member, value, help)		{name, 0, OPTION_TEXT, AT(member), value, NULL, help}
+#define CHOICE(name, member, value, words, help) {name, 0, OPTION_TEXT, AT(member), value, words, help}
+#define LIST(name, member, value, help)		{name, 0, OPTION_LIST, AT(member), value, NULL, help}
+#define END					{NULL}
+
+#define JSON	FLAG("--json", 0, json, "print JSON, for programs")
+#define NO_WAIT	FLAG("--no-wait", 0, no_wait, "return at once instead of when it is done")
+#define PORT	TEXT("--port", port, "PORT", "the gateway's port (default: as it is configured)")
+#define REASON	TEXT("--reason", reason, "TEXT", "why, for the record (at most 255 bytes)")
 
 const struct option common_options[] = {
-    {"--config", 0, OPTION_TEXT, AT(config_file), "FILE", NULL, "read the settings from FILE"},
-    {"--state-dir", 0, OPTION_TEXT, AT(state_dir), "DIR", NULL, "where events and console logs are kept"},
-    {"--runtime-dir", 0, OPTION_TEXT, AT(runtime_dir), "DIR", NULL, "where the control socket is"},
-    {"--help", 'h', OPTION_FLAG, AT(help), NULL, NULL, "print this help"},
-    END,
+	TEXT("--config", config_file, "FILE", "read the settings from FILE"),
+	TEXT("--state-dir", state_dir, "DIR", "where events and console logs are kept"),
+	TEXT("--runtime-dir", runtime_dir, "DIR", "where the control socket is"),
+	FLAG("--help", 'h', help, "print this help"),
+	END,
 };
 
 static const struct option no_options[] = {END};
-
-static const struct option json_options[] = {JSON_OPTION, END};
-
-#define PORT_OPTION                                                                                                  \
-	{                                                                                                            \
-		"--port", 0, OPTION_TEXT, AT(port), "PORT", NULL, "the gateway's port (default: as it is configured)" \
-	}
+static const struct option json_options[] = {JSON, END};
 
 static const struct option run_options[] = {
-    PORT_OPTION,
-    {"--supervised", 0, OPTION_FLAG, AT(supervised), NULL, NULL, "accepted; a gateway run by Holdfast always is"},
-    END,
+	PORT,
+	FLAG("--supervised", 0, supervised, "accepted; a gateway run by Holdfast always is"),
+	END,
 };
 
-static const struct option check_options[] = {PORT_OPTION, JSON_OPTION, END};
+static const struct option check_options[] = {PORT, JSON, END};
 
 static const struct option start_options[] = {
-    {"--force", 0, OPTION_FLAG, AT(force), NULL, NULL, "now, in spite of back-off and boot budget"},
-    REASON_OPTION,
-    NO_WAIT_OPTION,
-    JSON_OPTION,
-    END,
+	FLAG("--force", 0, force, "now, in spite of back-off and boot budget"),
+	REASON, NO_WAIT, JSON, END,
 };
 
-static const struct option stop_options[] = {REASON_OPTION, NO_WAIT_OPTION, JSON_OPTION, END};
+static const struct option stop_options[] = {REASON, NO_WAIT, JSON, END};
 
 static const struct option restart_options[] = {
-    {"--force", 0, OPTION_FLAG, AT(force), NULL, NULL, "now: without a drain, in spite of back-off and boot budget"},
-    REASON_OPTION,
-    NO_WAIT_OPTION,
-    JSON_OPTION,
-    END,
+	FLAG("--force", 0, force, "now: without a drain, in spite of back-off and boot budget"),
+	REASON, NO_WAIT, JSON, END,
 };
 
 static const struct option pause_options[] = {
-    {"--for", 0, OPTION_TEXT, AT(pause_for), "TIME", NULL, "such as 30s, 15m or 2h (default: until resume)"},
-    REASON_OPTION,
-    JSON_OPTION,
-    END,
+	TEXT("--for", pause_for, "TIME", "such as 30s, 15m or 2h (default: until resume)"),
+	REASON, JSON, END,
 };
 
 static const struct option events_options[] = {
-    JSON_OPTION,
-    {"--follow", 'f', OPTION_FLAG, AT(events.follow), NULL, NULL, "go on printing what happens"},
-    {"--since", 0, OPTION_TEXT, AT(events.since), "TIME", NULL, "a date, an RFC 3339 time, or 2h for two hours ago"},
-    {"--kind", 0, OPTION_LIST, AT(events.kinds), "PATTERN", NULL, "such as \"gateway.*\"; may be repeated"},
-    {"--severity", 0, OPTION_TEXT, AT(events.severity), "MIN", "info warning error critical", "that or worse"},
-    {"--incident", 0, OPTION_TEXT, AT(events.incident), "N", NULL, "what belongs to one incident"},
-    {"--after", 0, OPTION_TEXT, AT(events.after), "ID", NULL, "newer than the event ID"},
-    {"--limit", 0, OPTION_TEXT, AT(events.limit), "N", NULL, "at most the last N (0: all)"},
-    END,
+	JSON,
+	FLAG("--follow", 'f', events.follow, "go on printing what happens"),
+	TEXT("--since", events.since, "TIME", "a date, an RFC 3339 time, or 2h for two hours ago"),
+	LIST("--kind", events.kinds, "PATTERN", "such as \"gateway.*\"; may be repeated"),
+	CHOICE("--severity", events.severity, "MIN", "info warning error critical", "that or worse"),
+	TEXT("--incident", events.incident, "N", "what belongs to one incident"),
+	TEXT("--after", events.after, "ID", "newer than the event ID"),
+	TEXT("--limit", events.limit, "N", "at most the last N (0: all)"),
+	END,
 };
 
 const struct command commands[] = {
-    {"run", " [-- COMMAND...]", "supervise the gateway in the foreground",
-	"Without COMMAND it is the OpenClaw that the settings or the PATH name.\n", run_options, NULL, run_run},
-    {"status", "", "say whether the gateway is well, and why not",
-	"Exit status: 0 it is ready, 4 it is not, 3 no supervisor is running.\n", json_options, NULL, run_status},
-    {"events", "", "print what happened", NULL, events_options, NULL, run_events},
-    {"start", "", "start the gateway, or try again at once", NULL, start_options, NULL, run_start},
-    {"stop", "", "stop the gateway and leave it stopped", NULL, stop_options, NULL, run_stop},
-    {"restart", "", "stop the gateway when it has drained, and start it", NULL, restart_options, NULL, run_restart},
-    {"pause", "", "leave the gateway alone for a while, whatever happens", NULL, pause_options, NULL, run_pause},
-    {"resume", "", "end the pause", NULL, json_options, NULL, run_resume},
-    {"check", " [-- COMMAND...]", "read the settings and say what is wrong with them",
-	"It takes what \"run\" takes, and starts nothing.\n", check_options, NULL, run_check},
-    {"completion", " bash", "print the completion script of a shell", NULL, no_options, "bash", run_completion},
-    {"version", "", "print the version", NULL, json_options, NULL, run_version},
-    {"help", " [COMMAND]", "print this help, or that of a command", NULL, no_options, "COMMAND", run_help},
-    {NULL},
+	{"run", " [-- COMMAND...]", "supervise the gateway in the foreground",
+	    "Without COMMAND it is the OpenClaw that the settings or the PATH name.\n", run_options, NULL, run_run},
+	{"status", "", "say whether the gateway is well, and why not",
+	    "Exit status: 0 it is ready, 4 it is not, 3 no supervisor is running.\n", json_options, NULL, run_status},
+	{"events", "", "print what happened", NULL, events_options, NULL, run_events},
+	{"start", "", "start the gateway, or try again at once", NULL, start_options, NULL, run_start},
+	{"stop", "", "stop the gateway and leave it stopped", NULL, stop_options, NULL, run_stop},
+	{"restart", "", "stop the gateway when it has drained, and start it", NULL, restart_options, NULL, run_restart},
+	{"pause", "", "leave the gateway alone for a while, whatever happens", NULL, pause_options, NULL, run_pause},
+	{"resume", "", "end the pause", NULL, json_options, NULL, run_resume},
+	{"check", " [-- COMMAND...]", "read the settings and say what is wrong with them",
+	    "It takes what \"run\" takes, and starts nothing.\n", check_options, NULL, run_check},
+	{"completion", " bash", "print the completion script of a shell", NULL, no_options, "bash", run_completion},
+	{"version", "", "print the version", NULL, json_options, NULL, run_version},
+	{"help", " [COMMAND]", "print this help, or that of a command", NULL, no_options, "COMMAND", run_help},
+	{NULL},
 };
+/* clang-format on */
 
 const struct command *command_find(const char *name)
 {
@@ -123,7 +105,8 @@ const char *command_nearest(const char *name)
 	const char *known[COMMANDS_MAX + 1];
 	size_t count = 0;
 
-	for (const struct command *command = commands; command->name != NULL && count < COMMANDS_MAX; command++)
+	for (const struct command *command = commands; command->name != NULL && count < COMMANDS_MAX;
+	     command++)
 		known[count++] = command->name;
 	known[count] = NULL;
 	return schema_nearest_of(known, name);

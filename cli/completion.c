@@ -1,4 +1,5 @@
-/* `holdfast completion bash`: the option tables, written as a completion script. It needs nothing but bash. */
+/* `holdfast completion bash`: the option tables, written as a completion script. It needs nothing but bash.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -35,26 +36,19 @@ static void print_values(const struct option *table)
 	}
 }
 
-/* The values of all commands' options; an option means the same wherever it occurs. */
-static void print_all_values(void)
-{
-	print_values(common_options);
-	for (const struct command *command = commands; command->name != NULL; command++)
-		if (command->options != (command + 1)->options)
-			print_values(command->options);
-}
-
 static void print_commands(void)
 {
 	for (const struct command *command = commands; command->name != NULL; command++) {
-		printf("\t%s) found='", command->name);
+		printf("\t%s)\n\tfound='", command->name);
 		print_names(command->options);
 		print_names(common_options);
 		if (command->words != NULL && strcmp(command->words, "COMMAND") == 0)
 			print_command_names();
 		else if (command->words != NULL)
 			printf("%s", command->words);
-		printf("' ;;\n");
+		printf("'\n\tcase $previous in\n");
+		print_values(command->options);
+		printf("\tesac ;;\n");
 	}
 }
 
@@ -63,7 +57,7 @@ static void print_bash(void)
 	printf("# Bash completion for holdfast, made by \"holdfast completion bash\".\n"
 	       "_holdfast() {\n"
 	       "\tlocal word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
-	       "\tlocal command= found= kind= i\n"
+	       "\tlocal command='' found='' kind='' i\n"
 	       "\t[[ $word == = ]] && word=\n"
 	       "\t[[ $previous == = ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}\n"
 	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
@@ -79,7 +73,7 @@ static void print_bash(void)
 	       "\tCOMPREPLY=()\n"
 	       "\tif [[ -z $kind ]]; then\n"
 	       "\tcase $previous in\n");
-	print_all_values();
+	print_values(common_options);
 	printf("\t*) case $command in\n"
 	       "\t'') found='");
 	print_command_names();

@@ -15,7 +15,8 @@ int run_events(struct invocation *invocation)
 	if (result != 0)
 		return result;
 	arguments[3] = settings_string(&settings, settings.state_dir);
-	count = options_write(invocation->command->options, invocation, arguments + 4, EVENTS_ARGUMENTS_MAX - 4);
+	count =
+	    options_write(invocation->command->options, invocation, arguments + 4, EVENTS_ARGUMENTS_MAX - 4);
 	if (count < 0) {
 		complain("There are too many options.");
 		return EXIT_USAGE;

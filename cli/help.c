@@ -47,8 +47,9 @@ int run_help(struct invocation *invocation)
 		return print_finish(EXIT_DONE);
 	}
 	nearest = command_nearest(invocation->word);
-	complain("There is no command %.64s%s%s%s", invocation->word, nearest != NULL ? ": did you mean " : "",
-	    nearest != NULL ? nearest : "", nearest != NULL ? "?" : ".");
+	complain("There is no command %.64s%s%s%s", invocation->word,
+	    nearest != NULL ? ": did you mean " : "", nearest != NULL ? nearest : "",
+	    nearest != NULL ? "?" : ".");
 	return EXIT_USAGE;
 }
 

@@ -1,4 +1,5 @@
-/* `holdfast`: the command people type. It keeps nothing and decides nothing: it asks the supervisor, becomes it
+/* `holdfast`: the command people type. It keeps nothing and decides nothing: it asks the supervisor, becomes
+ * it
  * ("run"), or becomes the recorder ("events"). */
 #include <fcntl.h>
 #include <stddef.h>
@@ -19,7 +20,8 @@ static int refuse(const struct invocation *invocation, const char *sentence)
 	return EXIT_USAGE;
 }
 
-/* A word that is neither an option nor the value of one: the command, or the operand of "help" and "completion". */
+/* A word that is neither an option nor the value of one: the command, or the operand of "help" and
+ * "completion". */
 static int take_word(struct invocation *invocation, const char *word, struct error *why)
 {
 	const struct command *command = invocation->command;
@@ -31,24 +33,31 @@ static int take_word(struct invocation *invocation, const char *word, struct err
 			return 0;
 		nearest = command_nearest(word);
 		if (nearest != NULL)
-			return error_set(why, -1, "There is no command %.64s: did you mean %s?", word, nearest);
+			return error_set(
+			    why, -1, "There is no command %.64s: did you mean %s?", word, nearest);
 		return error_set(why, -1, "There is no command %.64s.", word);
 	}
 	if (command->run == run_run)
-		return error_set(why, -1, "\"%.64s\" is not an option: what to run comes after \"--\", as in \"holdfast run -- %.64s\".",
+		return error_set(why, -1,
+		    "\"%.64s\" is not an option: what to run comes after \"--\", as in \"holdfast run -- "
+		    "%.64s\".",
 		    word, word);
 	if (command->words == NULL)
-		return error_set(why, -1, "\"holdfast %s\" takes no arguments, and was given \"%.64s\".", command->name, word);
+		return error_set(why, -1, "\"holdfast %s\" takes no arguments, and was given \"%.64s\".",
+		    command->name, word);
 	if (invocation->word != NULL)
-		return error_set(why, -1, "\"holdfast %s\" takes one argument: \"%.64s\" is too much.", command->name, word);
+		return error_set(why, -1, "\"holdfast %s\" takes one argument: \"%.64s\" is too much.",
+		    command->name, word);
 	invocation->word = word;
 	return 0;
 }
 
 static int take_child_command(struct invocation *invocation, char **words, struct error *why)
 {
-	if (invocation->command == NULL || (invocation->command->run != run_run && invocation->command->run != run_check))
-		return error_set(why, -1, "Only \"holdfast run\" and \"holdfast check\" take a command after \"--\".");
+	if (invocation->command == NULL ||
+	    (invocation->command->run != run_run && invocation->command->run != run_check))
+		return error_set(
+		    why, -1, "Only \"holdfast run\" and \"holdfast check\" take a command after \"--\".");
 	if (words[0] == NULL || words[0][0] == '\0')
 		return error_set(why, -1, "There is no command after \"--\".");
 	invocation->child_command = words;
@@ -68,8 +77,8 @@ static int read_arguments(struct invocation *invocation, char **arguments, struc
 	if (*arguments != NULL && strcmp(*arguments, "gateway") == 0)
 		arguments++;
 	while (*arguments != NULL) {
-		const struct option *const tables[] = {
-		    common_options, invocation->command != NULL ? invocation->command->options : early_options, NULL};
+		const struct option *const tables[] = {common_options,
+		    invocation->command != NULL ? invocation->command->options : early_options, NULL};
 		int used;
 
 		if (strcmp(*arguments, "--") == 0)
@@ -107,11 +116,13 @@ int main(int count, char **arguments)
 	(void)count;
 	open_standard_descriptors();
 	if (arguments[0] == NULL || read_arguments(&invocation, arguments + 1, &why) < 0)
-		return refuse(&invocation, arguments[0] == NULL ? "There is not even a program name." : why.text);
+		return refuse(
+		    &invocation, arguments[0] == NULL ? "There is not even a program name." : why.text);
 	if (invocation.version && invocation.command == NULL)
 		invocation.command = command_find("version");
 	if (invocation.command == NULL && !invocation.help)
-		return refuse(&invocation, "What shall it do? \"holdfast run\" supervises the gateway, \"holdfast status\" says how it is.");
+		return refuse(&invocation, "What shall it do? \"holdfast run\" supervises the gateway, "
+		                           "\"holdfast status\" says how it is.");
 	if (invocation.help) {
 		invocation.word = invocation.command != NULL ? invocation.command->name : NULL;
 		return run_help(&invocation);

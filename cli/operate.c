@@ -1,5 +1,5 @@
-/* `holdfast start`, `stop`, `restart`, `pause`, `resume`: says what the supervisor answered, and waits until it
- * is so. */
+/* `holdfast start`, `stop`, `restart`, `pause`, `resume`: says what the supervisor answered, and waits until
+ * it is so. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -15,9 +15,10 @@
 #include "cli/print.h"
 #include "cli/report.h"
 
-#define LOOK_AGAIN_MS	200
-#define SILENCE_MAX_MS	5000 /* a supervisor that is being replaced is away for a moment */
-#define PAUSE_MAX_MS	(366LL * 24 * 3600 * 1000)
+#define LOOK_AGAIN_MS  200
+#define SETTLED_MS     500
+#define SILENCE_MAX_MS 5000 /* a supervisor that is being replaced is away for a moment */
+#define PAUSE_MAX_MS   (366LL * 24 * 3600 * 1000)
 
 static volatile sig_atomic_t interrupted;
 
@@ -50,6 +51,12 @@ static bool is_in(const struct control_reply *reply, const char *state)
 	return strcmp(reply->state, state) == 0;
 }
 
+/* A gateway without a start-up probe counts as ready as soon as it runs, and may be gone a moment later. */
+static bool is_settled(const struct control_reply *reply)
+{
+	return reply_is_healthy(reply) && reply->real_ms - reply->gateway.ready_ms >= SETTLED_MS;
+}
+
 /* Whether the request has come to its end, and how. Returns an exit status, or -1 while it has not. */
 static int judge(const struct operation *operation, struct text *sentence)
 {
@@ -63,7 +70,7 @@ static int judge(const struct operation *operation, struct text *sentence)
 		text_add(sentence, "The gateway is stopped.");
 		return EXIT_DONE;
 	}
-	if (reply_is_healthy(reply) &&
+	if (is_settled(reply) &&
 	    (operation->request.verb == CONTROL_START || reply->gateway.generation > operation->generation)) {
 		text_addf(sentence, "The gateway is running and ready (pid %d).", reply->gateway.pid);
 		return EXIT_DONE;
@@ -88,7 +95,8 @@ static int judge(const struct operation *operation, struct text *sentence)
 /* On a terminal, long waits are told. */
 static void tell_change(const struct operation *operation, char *told, size_t told_size)
 {
-	if (operation->invocation->json || !isatty(STDOUT_FILENO) || strcmp(told, operation->reply.state) == 0)
+	if (operation->invocation->json || !isatty(STDOUT_FILENO) ||
+	    strcmp(told, operation->reply.state) == 0)
 		return;
 	text_copy(told, told_size, operation->reply.state);
 	print_coloured(COLOUR_FAINT, told);
@@ -115,7 +123,8 @@ static int wait_until_done(struct operation *operation)
 		tell_change(operation, told, sizeof(told));
 		nanosleep(&pause, NULL);
 		if (interrupted)
-			return say(operation, EXIT_FAILED, "Not waiting any longer. The request stays in force: see \"holdfast status\".");
+			return say(operation, EXIT_FAILED,
+			    "Not waiting any longer. The request stays in force: see \"holdfast status\".");
 		status = ask(operation->settings, &look, &operation->reply, &why);
 		if (status == EXIT_DONE)
 			answered_ms = clock_monotonic_ms();
@@ -133,7 +142,8 @@ static int take_reason(struct control_request *request, const char *reason)
 		return -EINVAL;
 	}
 	if (!text_copy(request->reason, sizeof(request->reason), reason)) {
-		complain("--reason is too long: it has %zu bytes, and at most %d are kept.", strlen(reason), CONTROL_REASON_MAX - 1);
+		complain("--reason is too long: it has %zu bytes, and at most %d are kept.", strlen(reason),
+		    CONTROL_REASON_MAX - 1);
 		return -EINVAL;
 	}
 	return 0;
@@ -146,7 +156,10 @@ static int operate(struct invocation *invocation, enum control_verb verb, int64_
 	struct operation operation = {
 	    .invocation = invocation,
 	    .settings = &settings,
-	    .request = {.version = CONTROL_VERSION, .verb = verb, .force = invocation->force, .pause_ms = pause_ms},
+	    .request = {.version = CONTROL_VERSION,
+	        .verb = verb,
+	        .force = invocation->force,
+	        .pause_ms = pause_ms},
 	};
 	const struct sigaction quiet = {.sa_handler = on_interrupt};
 	struct error why;
@@ -164,7 +177,8 @@ static int operate(struct invocation *invocation, enum control_verb verb, int64_
 	if (status != EXIT_DONE)
 		return say(&operation, status, why.text);
 	if (operation.reply.code < 0 || !waits || invocation->no_wait)
-		return say(&operation, operation.reply.code < 0 ? EXIT_FAILED : EXIT_DONE, operation.reply.sentence);
+		return say(
+		    &operation, operation.reply.code < 0 ? EXIT_FAILED : EXIT_DONE, operation.reply.sentence);
 	if (!invocation->json) {
 		print_text(operation.reply.sentence);
 		putchar('\n');
@@ -221,7 +235,8 @@ int run_pause(struct invocation *invocation)
 	int64_t pause_ms = 0;
 
 	if (invocation->pause_for != NULL && read_duration(invocation->pause_for, &pause_ms) < 0) {
-		complain("--for %.64s is not a time: it is a number with a unit, from 1ms to 366d, such as 30s, 15m or 2h.",
+		complain("--for %.64s is not a time: it is a number with a unit, from 1ms to 366d, such as "
+		         "30s, 15m or 2h.",
 		    invocation->pause_for);
 		return EXIT_USAGE;
 	}

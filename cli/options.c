@@ -16,14 +16,16 @@ static bool is_named(const struct option *option, const char *argument, size_t n
 	return option->letter != 0 && name_length == 2 && argument[0] == '-' && argument[1] == option->letter;
 }
 
-static int refuse_unknown(const struct option *const *tables, const char *argument, size_t name_length, struct error *why)
+static int refuse_unknown(
+    const struct option *const *tables, const char *argument, size_t name_length, struct error *why)
 {
 	const char *known[KNOWN_MAX + 1], *nearest;
 	char name[WORD_MAX + 1];
 	size_t count = 0;
 
 	for (; *tables != NULL; tables++)
-		for (const struct option *option = *tables; option->name != NULL && count < KNOWN_MAX; option++)
+		for (const struct option *option = *tables; option->name != NULL && count < KNOWN_MAX;
+		     option++)
 			known[count++] = option->name;
 	known[count] = NULL;
 	snprintf(name, sizeof(name), "%.*s", name_length < WORD_MAX ? (int)name_length : WORD_MAX, argument);
@@ -53,21 +55,24 @@ static int store(const struct option *option, void *values, const char *value, s
 	struct option_list *list = target;
 
 	if (*value == '\0')
-		return error_set(why, -EINVAL, "%s has an empty value: it takes a %s.", option->name, option->value);
-	if (option->choices != NULL && !is_choice(option->choices, value))
 		return error_set(
-		    why, -EINVAL, "%s %.64s is not known: it is one of %s.", option->name, value, option->choices);
+		    why, -EINVAL, "%s has an empty value: it takes a %s.", option->name, option->value);
+	if (option->choices != NULL && !is_choice(option->choices, value))
+		return error_set(why, -EINVAL, "%s %.64s is not known: it is one of %s.", option->name, value,
+		    option->choices);
 	if (option->kind == OPTION_TEXT) {
 		*(const char **)target = value;
 		return 0;
 	}
 	if (list->count == OPTION_LIST_MAX)
-		return error_set(why, -EINVAL, "%s is given more than %d times.", option->name, OPTION_LIST_MAX);
+		return error_set(
+		    why, -EINVAL, "%s is given more than %d times.", option->name, OPTION_LIST_MAX);
 	list->items[list->count++] = value;
 	return 0;
 }
 
-static int take_value(const struct option *option, void *values, const char *attached, const char *next, struct error *why)
+static int take_value(
+    const struct option *option, void *values, const char *attached, const char *next, struct error *why)
 {
 	int result;
 
@@ -79,7 +84,8 @@ static int take_value(const struct option *option, void *values, const char *att
 	}
 	/* "--reason --force" is a forgotten value; whoever means it writes "--reason=--force". */
 	if (attached == NULL && (next == NULL || strncmp(next, "--", 2) == 0))
-		return error_set(why, -EINVAL, "%s needs a value: %s %s.", option->name, option->name, option->value);
+		return error_set(
+		    why, -EINVAL, "%s needs a value: %s %s.", option->name, option->name, option->value);
 	result = store(option, values, attached != NULL ? attached : next, why);
 	if (result < 0)
 		return result;
@@ -98,7 +104,8 @@ int options_take(const struct option *const *tables, void *values, char **argume
 		for (const struct option *option = tables[i]; option->name != NULL; option++)
 			if (is_named(option, argument, name_length))
 				return take_value(option, values,
-				    argument[name_length] == '=' ? argument + name_length + 1 : NULL, arguments[1], why);
+				    argument[name_length] == '=' ? argument + name_length + 1 : NULL,
+				    arguments[1], why);
 	return refuse_unknown(tables, argument, name_length, why);
 }
 

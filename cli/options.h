@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-#define OPTION_LIST_MAX	  16
+#define OPTION_LIST_MAX   16
 #define OPTION_TABLES_MAX 4
 
 enum option_kind {
@@ -24,16 +24,17 @@ struct option_list {
 
 struct option {
 	const char *name; /* with its dashes: "--state-dir"; NULL ends a table */
-	char letter;	  /* 'h' for -h; 0: none. Flags only */
+	char letter;      /* 'h' for -h; 0: none. Flags only */
 	enum option_kind kind;
-	size_t offset;	     /* of its value */
-	const char *value;   /* what the value is called: "DIR" and "FILE" complete as such; NULL for a flag */
+	size_t offset;     /* of its value */
+	const char *value; /* what the value is called: "DIR" and "FILE" complete as such; NULL for a flag */
 	const char *choices; /* the only values allowed, separated by blanks; NULL: any */
 	const char *help;    /* NULL: accepted, and not shown */
 };
 
 /* Reads the option at arguments[0], which may take its value from arguments[1]. `tables` ends with NULL.
- * Returns the number of arguments used, 0 when arguments[0] is no option ("-", "--", a word, NULL), or -EINVAL. */
+ * Returns the number of arguments used, 0 when arguments[0] is no option ("-", "--", a word, NULL), or
+ * -EINVAL. */
 int options_take(const struct option *const *tables, void *values, char **arguments, struct error *why);
 
 /* The reverse: writes the options of `table` that were given as arguments again, at most `room` of them.

@@ -17,7 +17,8 @@ void print_text(const char *text);
 void print_lines(const char *text); /* as print_text, and keeps line feeds */
 void print_coloured(enum colour colour, const char *text);
 
-/* Closes standard output: returns `status`, or EXIT_FAILED with a word when what was printed could not be written. */
+/* Closes standard output: returns `status`, or EXIT_FAILED with a word when what was printed could not be
+ * written. */
 int print_finish(int status);
 
 /* True when `text` has no control characters (C0, DEL, C1). */

@@ -39,6 +39,6 @@ int program_become(const char *name, const char *const *arguments, struct error 
 			return error_set(why, -errno, "%s cannot be started: %s.", path, strerror(errno));
 	}
 	return error_set(why, -ENOENT,
-	    "The program %s is missing (not in %s, nor in %s): install all of Holdfast's programs together.", name, own,
-	    HOLDFAST_LIBEXECDIR);
+	    "The program %s is missing (not in %s, nor in %s): install all of Holdfast's programs together.",
+	    name, own, HOLDFAST_LIBEXECDIR);
 }

@@ -82,7 +82,8 @@ static void write_workers(struct text *text, const struct control_reply *reply)
 		member_text(text, "name", worker->name);
 		member_optional(text, "pid", (uint64_t)worker->pid);
 		member_number(text, "restarts", worker->restarts);
-		member_optional(text, "retryInMs", worker->retry_in_ms > 0 ? (uint64_t)worker->retry_in_ms : 0);
+		member_optional(
+		    text, "retryInMs", worker->retry_in_ms > 0 ? (uint64_t)worker->retry_in_ms : 0);
 		json_write_end(text, '}');
 	}
 	json_write_end(text, ']');

@@ -19,14 +19,15 @@ static const struct state_words {
 } state_words[] = {
     {"running", COLOUR_GREEN, "The gateway is running and ready", NULL},
     {"starting", COLOUR_YELLOW, "The gateway is starting", NULL},
-    {"adopting", COLOUR_YELLOW, "The gateway of an earlier supervisor goes on, and is being taken over", NULL},
+    {"adopting", COLOUR_YELLOW, "The gateway of an earlier supervisor goes on, and is being taken over",
+        NULL},
     {"suspect", COLOUR_YELLOW, "The gateway is running, and something speaks against its health", NULL},
     {"draining", COLOUR_YELLOW, "The gateway is finishing what it has in hand before it ends", NULL},
     {"killing", COLOUR_YELLOW, "The gateway's processes are being removed", NULL},
     {"backing-off", COLOUR_RED, "The gateway is down and waits for its next start",
-	"\"holdfast start --force\" starts it now"},
+        "\"holdfast start --force\" starts it now"},
     {"parked", COLOUR_RED, "The gateway is down, and a start would fail",
-	"once the cause is mended, \"holdfast start\" starts it at once"},
+        "once the cause is mended, \"holdfast start\" starts it at once"},
     {"stopped", COLOUR_RED, "The gateway is stopped", "\"holdfast start\" starts it"},
 };
 
@@ -62,7 +63,8 @@ static void print_state(const struct control_reply *reply)
 	else
 		text_addf(&text, "The gateway is in the state \"%s\"", reply->state);
 	if (reply->state_since_ms > 0)
-		text_addf(&text, ", for %s", between(duration, sizeof(duration), reply->state_since_ms, reply->real_ms));
+		text_addf(&text, ", for %s",
+		    between(duration, sizeof(duration), reply->state_since_ms, reply->real_ms));
 	text_add(&text, ".");
 	print_coloured(words != NULL ? words->colour : COLOUR_NONE, sentence);
 	putchar('\n');
@@ -126,7 +128,8 @@ static void print_supervisor(const struct control_reply *reply)
 	text_addf(&text, "pid %d, up for %s", reply->supervisor.pid,
 	    between(duration, sizeof(duration), reply->supervisor.started_ms, reply->real_ms));
 	if (strcmp(reply->supervisor.version, HOLDFAST_VERSION) != 0)
-		text_addf(&text, ", version %s (this command is %s)", reply->supervisor.version, HOLDFAST_VERSION);
+		text_addf(
+		    &text, ", version %s (this command is %s)", reply->supervisor.version, HOLDFAST_VERSION);
 	line("supervisor", sentence);
 	text_init(&text, sentence, sizeof(sentence));
 	for (int i = 0; i < CONTROL_WORKER_COUNT; i++) {
@@ -177,8 +180,8 @@ void report_text(const struct control_reply *reply, const struct settings *setti
 		line("why", reply->reason);
 	print_next(reply);
 	if (reply->incident != 0)
-		printf("  %-11s %" PRIu64 " (\"holdfast events --incident %" PRIu64 "\")\n", "incident", reply->incident,
-		    reply->incident);
+		printf("  %-11s %" PRIu64 " (\"holdfast events --incident %" PRIu64 "\")\n", "incident",
+		    reply->incident, reply->incident);
 	print_gateway(reply);
 	print_supervisor(reply);
 	print_records(reply, settings);

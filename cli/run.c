@@ -40,7 +40,8 @@ int run_run(struct invocation *invocation)
 
 	if (command_flags(invocation, &flags) < 0)
 		return EXIT_USAGE;
-	/* A gateway's marker, when somebody starts Holdfast from inside one: this life is not part of that one. */
+	/* A gateway's marker, when somebody starts Holdfast from inside one: this life is not part of that
+	 * one. */
 	unsetenv("HOLDFAST_GENERATION");
 	if (settings_load(&settings, &flags, environ, NULL, NULL, &why) < 0) {
 		complain("%s", why.text);

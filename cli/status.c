@@ -15,12 +15,14 @@ static int report_silence(const struct settings *settings, int status, const str
 	struct text reason;
 	int pid;
 
-	text_copy(nothing.state, sizeof(nothing.state), status == EXIT_NO_SUPERVISOR ? "no-supervisor" : "unknown");
+	text_copy(
+	    nothing.state, sizeof(nothing.state), status == EXIT_NO_SUPERVISOR ? "no-supervisor" : "unknown");
 	text_init(&reason, nothing.reason, sizeof(nothing.reason));
 	text_add(&reason, why->text);
 	if (status == EXIT_NO_SUPERVISOR && gateway_left_running(settings, &pid)) {
 		nothing.gateway.pid = pid;
-		text_addf(&reason, " The gateway of an earlier one goes on as pid %d: \"holdfast run\" takes it over.", pid);
+		text_addf(&reason,
+		    " The gateway of an earlier one goes on as pid %d: \"holdfast run\" takes it over.", pid);
 	}
 	if (json)
 		report_json(&nothing, settings);

@@ -25,17 +25,21 @@ int loader_text(struct loader *loader, const char *bytes, size_t length, setting
 
 int loader_fail(struct loader *loader, const struct origin *origin, const char *format, ...)
 {
-	char sentence[ERROR_TEXT_MAX];
+	char sentence[ERROR_TEXT_MAX], within[SUBJECT_MAX] = "";
 	va_list arguments;
 	int code = origin->rank == RANK_FLAG ? -EINVAL : -EBADMSG;
 
 	va_start(arguments, format);
 	vsnprintf(sentence, sizeof(sentence), format, arguments);
 	va_end(arguments);
+	/* Within a variable's list or object the sentence is about a part, and the whole must be named too.
+	 */
+	if (origin->document != NULL && origin->document != origin->source)
+		snprintf(within, sizeof(within), "%s: ", origin->name);
 	if (origin->source == NULL)
-		return error_set(loader->why, code, "%s", sentence);
-	return error_set(loader->why, code, "%.240s:%u:%u: %s", origin->source->path, origin->place.line,
-	    origin->place.column, sentence);
+		return error_set(loader->why, code, "%s%s", within, sentence);
+	return error_set(loader->why, code, "%.240s:%u:%u: %s%s", origin->source->path, origin->place.line,
+	    origin->place.column, within, sentence);
 }
 
 void loader_remark(struct loader *loader, const char *format, ...)
@@ -69,15 +73,16 @@ int loader_took(struct loader *loader, const struct setting *setting, const stru
 	char text[SUBJECT_MAX];
 
 	if (origin->source != NULL)
-		snprintf(text, sizeof(text), "%.90s:%u:%u", file_name(origin->source->path), origin->place.line,
-		    origin->place.column);
+		snprintf(text, sizeof(text), "%.90s:%u:%u", file_name(origin->source->path),
+		    origin->place.line, origin->place.column);
 	else
 		snprintf(text, sizeof(text), "%s", origin->name);
 	loader->ranks[index] = origin->rank;
 	return loader_text(loader, text, strlen(text), &loader->settings->origins[index]);
 }
 
-int loader_refuse(struct loader *loader, const struct origin *origin, const char *subject, const char *shown, const char *allowed)
+int loader_refuse(struct loader *loader, const struct origin *origin, const char *subject, const char *shown,
+    const char *allowed)
 {
 	if (shown == NULL)
 		return loader_fail(loader, origin, "The value of %s must be %s.", subject, allowed);

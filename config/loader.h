@@ -1,5 +1,5 @@
-/* Inside the loading of settings: one loader gathers every source; a higher rank wins over a lower one, whatever
- * the order in which they are read. */
+/* Inside the loading of settings: one loader gathers every source; a higher rank wins over a lower one,
+ * whatever the order in which they are read. */
 #ifndef HOLDFAST_CONFIG_LOADER_H
 #define HOLDFAST_CONFIG_LOADER_H
 
@@ -11,9 +11,9 @@
 
 enum rank {
 	RANK_DEFAULT,
-	RANK_FILE,		/* holdfast.json */
-	RANK_GATEWAY_KEYS,	/* openclaw.json: gateway.sessionTimeout, gateway.autoRestart */
-	RANK_PLUGIN,		/* openclaw.json: plugins.entries.holdfast.config */
+	RANK_FILE,              /* holdfast.json */
+	RANK_GATEWAY_KEYS,      /* openclaw.json: gateway.sessionTimeout, gateway.autoRestart */
+	RANK_PLUGIN,            /* openclaw.json: plugins.entries.holdfast.config */
 	RANK_GATEWAY_VARIABLES, /* openclaw.json: env.vars.HOLDFAST_* */
 	RANK_ENVIRONMENT,
 	RANK_FLAG,
@@ -24,7 +24,10 @@ struct origin {
 	enum rank rank;
 	const struct source *source; /* the file; NULL for a variable of the environment and a flag */
 	struct json_place place;     /* in the file */
-	const char *name;	     /* how the person calls it where it is not the setting's path: "--port", "HOLDFAST_PORT" */
+	const struct source
+	    *document; /* where the value itself was parsed; the file, or a variable's text; NULL: nowhere */
+	const char
+	    *name; /* how the person calls it where it is not the setting's path: "--port", "HOLDFAST_PORT" */
 };
 
 struct loader {
@@ -38,12 +41,23 @@ struct loader {
 	enum rank ranks[SETTINGS_KEYS_MAX]; /* of the value each key has now */
 };
 
+/* The same origin for a value within: its place counts only where it is in the file itself. */
+static inline struct origin origin_at(const struct origin *origin, struct json_place place)
+{
+	struct origin inner = *origin;
+
+	if (origin->source != NULL && origin->source == origin->document)
+		inner.place = place;
+	return inner;
+}
+
 /* --- loader.c --- */
 
 /* Puts bytes into the pool. Returns 0, or -ENOSPC with *why. */
 int loader_text(struct loader *loader, const char *bytes, size_t length, settings_text *offset);
 
-/* Fills *why with "FILE:LINE:COLUMN: SENTENCE" as the origin has it. Returns -EINVAL for a flag, else -EBADMSG. */
+/* Fills *why with "FILE:LINE:COLUMN: SENTENCE" as the origin has it. Returns -EINVAL for a flag, else
+ * -EBADMSG. */
 int loader_fail(struct loader *loader, const struct origin *origin, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -57,7 +71,8 @@ int loader_took(struct loader *loader, const struct setting *setting, const stru
 bool loader_wins(const struct loader *loader, const struct setting *setting, const struct origin *origin);
 
 /* The sentence for a wrong value, which is shown; `shown` NULL: a secret, which is not. */
-int loader_refuse(struct loader *loader, const struct origin *origin, const char *subject, const char *shown, const char *allowed);
+int loader_refuse(struct loader *loader, const struct origin *origin, const char *subject, const char *shown,
+    const char *allowed);
 
 /* "openclaw.json:4:9", "HOLDFAST_PORT", "default": where the value of the setting at `path` came from. */
 const char *loader_origin(const struct loader *loader, const char *path);
@@ -67,30 +82,32 @@ enum rank loader_rank(const struct loader *loader, const char *path);
 
 int value_from_json(struct loader *loader, const struct setting *setting, const struct origin *origin,
     const struct json_value *value);
-int value_from_text(struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text);
+int value_from_text(
+    struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text);
 
 /* How a value is shown in a message: as it is spelled in the source, cut, on one line. */
 #define VALUE_SHOWN_MAX 64
-const char *value_show(const struct source *source, const struct json_value *value, char shown[VALUE_SHOWN_MAX]);
+const char *value_show(
+    const struct origin *origin, const struct json_value *value, char shown[VALUE_SHOWN_MAX]);
 
 /* --- lists.c: the settings that are lists or objects --- */
 
 int list_from_json(struct loader *loader, const struct setting *setting, const struct origin *origin,
     const struct json_value *value);
 
-/* What lists.c and alerts.c share. `subject` names the object, e.g. "alerts[0]". */
+/* An object in a list. `subject` names it in messages, e.g. "alerts[0]". */
 struct members {
 	struct loader *loader;
-	const struct origin *origin;
+	struct origin origin;
 	const struct json_value *object;
-	const char *subject;
+	char subject[SUBJECT_MAX];
 };
 
 /* Checks that it is an object which has none but the keys in `names` (NULL-terminated). */
 int members_check(const struct members *members, const char *const *names);
 
-/* Takes the text member `key`. `allowed` says what it must be; `is_allowed` checks it. Where it is absent *offset is
- * left as it is, unless it is `required`. `secret`: its value is not shown. */
+/* Takes the text member `key`. `allowed` says what it must be; `is_allowed` checks it. Where it is absent
+ * *offset is left as it is, unless it is `required`. `secret`: its value is not shown. */
 struct member_rule {
 	const char *key, *allowed;
 	bool (*is_allowed)(const char *text);
@@ -101,18 +118,35 @@ int members_text(const struct members *members, const struct member_rule *rule, 
 /* A secret's reference: "env:NAME", or "file:PATH" whose path is made absolute. */
 int members_reference(const struct members *members, const char *key, bool required, settings_text *offset);
 
-bool is_url(const char *text);
+bool is_url(const char *text);  /* http:// or https://, a host, no user, no spaces */
+bool is_name(const char *text); /* letters, digits and ._:@- */
+
+/* `subject` with "[index]" or ".key" behind it. Returns false when it does not fit. */
+bool subject_index(char subject[SUBJECT_MAX], const char *parent, uint32_t index);
+bool subject_key(char subject[SUBJECT_MAX], const char *parent, const char *key);
 
 /* --- alerts.c, providers.c --- */
 
-int alerts_from_json(struct loader *loader, const struct origin *origin, const struct json_value *value);
-int providers_from_json(struct loader *loader, const struct origin *origin, const struct json_value *value);
+int alerts_from_json(struct loader *loader, const struct origin *origin, const struct json_value *list);
+int providers_from_json(struct loader *loader, const struct origin *origin, const struct json_value *object);
 
-/* --- sections.c: a whole object of settings --- */
+/* --- sections.c: a whole object of settings, or a HOLDFAST_ variable --- */
 
 int section_from_json(struct loader *loader, const struct origin *origin, const struct json_value *object);
+int section_from_variable(
+    struct loader *loader, const struct origin *origin, const char *name, const char *text);
 
-/* A HOLDFAST_ variable. Ignores HOLDFAST_CONFIG and its like where `is_environment`, else refuses them. */
-int section_from_variable(struct loader *loader, const struct origin *origin, const char *name, const char *text);
+/* --- command.c --- */
+
+/* Takes the command line's "-- COMMAND..." and decides what kind of gateway it is, where nothing says so. */
+int command_take(struct loader *loader);
+void command_guess_kind(struct loader *loader);
+
+/* Makes gateway.arguments[0] an absolute path to a program that can be run, finding OpenClaw where none is
+ * named. */
+int command_resolve(struct loader *loader);
+
+/* gateway.workingDirectory: exists; has its default. */
+int command_directory(struct loader *loader);
 
 #endif

@@ -29,9 +29,10 @@ static unsigned edit_distance(const char *a, const char *b)
 		for (size_t j = 1; j <= b_length; j++) {
 			bool same = folded(a[i - 1]) == folded(b[j - 1]);
 
-			table[i][j] = smaller(table[i - 1][j - 1] + !same,
-			    smaller(table[i - 1][j] + 1u, table[i][j - 1] + 1u));
-			if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) && folded(a[i - 2]) == folded(b[j - 1]))
+			table[i][j] = smaller(
+			    table[i - 1][j - 1] + !same, smaller(table[i - 1][j] + 1u, table[i][j - 1] + 1u));
+			if (i > 1 && j > 1 && folded(a[i - 1]) == folded(b[j - 2]) &&
+			    folded(a[i - 2]) == folded(b[j - 1]))
 				table[i][j] = smaller(table[i][j], table[i - 2][j - 2] + 1u);
 		}
 	}
@@ -60,7 +61,8 @@ static void search_begin(struct search *search, const char *name, size_t ignored
 	size_t length = strlen(name) - ignored;
 
 	/* A third of it wrong is a slip, more is another word. */
-	*search = (struct search){.name = name, .best = (length < 3 ? 1 : (unsigned)(length < 60 ? length : 60) / 3) + 1,
+	*search = (struct search){.name = name,
+	    .best = (length < 3 ? 1 : (unsigned)(length < 60 ? length : 60) / 3) + 1,
 	    .nearest = nearest};
 }
 

@@ -55,8 +55,9 @@ int paths_home(char *const *environment, char home[PATH_MAX], struct error *why)
 
 	if (variable != NULL && variable[0] == '/')
 		return paths_resolve(NULL, NULL, variable, home) == 0
-			   ? 0
-			   : error_set(why, -ENAMETOOLONG, "HOME is too long: set it to your home directory.");
+		           ? 0
+		           : error_set(
+		                 why, -ENAMETOOLONG, "HOME is too long: set it to your home directory.");
 	if (home_from_passwd(home))
 		return 0;
 	return error_set(why, -ENOENT,
@@ -109,7 +110,8 @@ int paths_resolve(const char *home, const char *base, const char *path, char res
 	return result;
 }
 
-static int resolve_named(const char *home, const char *name, const char *path, char resolved[PATH_MAX], struct error *why)
+static int resolve_named(
+    const char *home, const char *name, const char *path, char resolved[PATH_MAX], struct error *why)
 {
 	int result;
 
@@ -117,11 +119,13 @@ static int resolve_named(const char *home, const char *name, const char *path, c
 		return error_set(why, -EINVAL, "%s is empty, but must be a directory.", name);
 	result = paths_resolve(home, NULL, path, resolved);
 	if (result < 0)
-		return error_set(why, result, "%s cannot be made an absolute path: %s.", name, strerror(-result));
+		return error_set(
+		    why, result, "%s cannot be made an absolute path: %s.", name, strerror(-result));
 	return 0;
 }
 
-int paths_state(char *const *environment, const char *home, const char *flag, char state_dir[PATH_MAX], struct error *why)
+int paths_state(
+    char *const *environment, const char *home, const char *flag, char state_dir[PATH_MAX], struct error *why)
 {
 	const char *variable = paths_variable(environment, "HOLDFAST_STATE_DIR");
 	const char *base = paths_variable(environment, "XDG_STATE_HOME");
@@ -132,22 +136,25 @@ int paths_state(char *const *environment, const char *home, const char *flag, ch
 		return resolve_named(home, "HOLDFAST_STATE_DIR", variable, state_dir, why);
 	if (base != NULL && base[0] == '/')
 		return paths_resolve(home, base, "holdfast", state_dir) == 0
-			   ? 0
-			   : error_set(why, -ENAMETOOLONG, "XDG_STATE_HOME is too long: set another, or HOLDFAST_STATE_DIR.");
+		           ? 0
+		           : error_set(why, -ENAMETOOLONG,
+		                 "XDG_STATE_HOME is too long: set another, or HOLDFAST_STATE_DIR.");
 	return paths_resolve(home, home, ".local/state/holdfast", state_dir) == 0
-		   ? 0
-		   : error_set(why, -ENAMETOOLONG, "HOME is too long: set HOLDFAST_STATE_DIR to a shorter directory.");
+	           ? 0
+	           : error_set(why, -ENAMETOOLONG,
+	                 "HOME is too long: set HOLDFAST_STATE_DIR to a shorter directory.");
 }
 
-/* Whether this is the directory that the user gets who sets nothing: it alone has a runtime directory without a
- * hash in its name. HOME and XDG_STATE_HOME are settings too, hence not asked. */
+/* Whether this is the directory that the user gets who sets nothing: it alone has a runtime directory without
+ * a hash in its name. HOME and XDG_STATE_HOME are settings too, hence not asked. */
 static bool is_ordinary(const char *home, const char *state_dir)
 {
 	char own[PATH_MAX], ordinary[PATH_MAX];
 
 	if (!home_from_passwd(own))
 		text_copy(own, sizeof(own), home);
-	return paths_resolve(home, own, ".local/state/holdfast", ordinary) == 0 && strcmp(ordinary, state_dir) == 0;
+	return paths_resolve(home, own, ".local/state/holdfast", ordinary) == 0 &&
+	       strcmp(ordinary, state_dir) == 0;
 }
 
 static bool is_our_directory(const char *path)
@@ -158,8 +165,8 @@ static bool is_our_directory(const char *path)
 	       status.st_uid == geteuid();
 }
 
-static int default_runtime(char *const *environment, const char *home, const char *state_dir, char runtime_dir[PATH_MAX],
-    struct error *why)
+static int default_runtime(char *const *environment, const char *home, const char *state_dir,
+    char runtime_dir[PATH_MAX], struct error *why)
 {
 	const char *base = paths_variable(environment, "XDG_RUNTIME_DIR");
 	char users[64], name[32] = "holdfast";
@@ -171,9 +178,11 @@ static int default_runtime(char *const *environment, const char *home, const cha
 		base = users;
 	}
 	if (!is_ordinary(home, state_dir))
-		snprintf(name, sizeof(name), "holdfast-%08" PRIx32, (uint32_t)(paths_instance(state_dir) >> 32));
+		snprintf(
+		    name, sizeof(name), "holdfast-%08" PRIx32, (uint32_t)(paths_instance(state_dir) >> 32));
 	if (paths_resolve(home, base, name, runtime_dir) < 0)
-		return error_set(why, -ENAMETOOLONG, "XDG_RUNTIME_DIR is too long: set HOLDFAST_RUNTIME_DIR to a shorter one.");
+		return error_set(why, -ENAMETOOLONG,
+		    "XDG_RUNTIME_DIR is too long: set HOLDFAST_RUNTIME_DIR to a shorter one.");
 	return 0;
 }
 
@@ -193,7 +202,8 @@ int paths_runtime(char *const *environment, const char *home, const char *flag, 
 		return result;
 	if (strlen(runtime_dir) > PATHS_RUNTIME_MAX)
 		return error_set(why, -ENAMETOOLONG,
-		    "The runtime directory %.200s is %zu bytes long, but a socket in it allows %d: choose a shorter one with "
+		    "The runtime directory %.200s is %zu bytes long, but a socket in it allows %d: choose a "
+		    "shorter one with "
 		    "--runtime-dir.",
 		    runtime_dir, strlen(runtime_dir), PATHS_RUNTIME_MAX);
 	return 0;

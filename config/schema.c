@@ -4,11 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-#define SECOND	 1000
-#define MINUTE	 (60 * SECOND)
-#define HOUR	 (60 * MINUTE)
-#define DAY	 (24 * (int64_t)HOUR)
-#define MEGABYTE ((int64_t)1000 * 1000)
+#define SECOND     1000
+#define MINUTE     (60 * SECOND)
+#define HOUR       (60 * MINUTE)
+#define DAY        (24 * (int64_t)HOUR)
+#define MEGABYTE   ((int64_t)1000 * 1000)
 #define AT(member) offsetof(struct settings, member)
 
 /* clang-format off */
@@ -96,7 +96,8 @@ const struct setting schema[] = {
 
 const size_t schema_count = sizeof(schema) / sizeof(schema[0]);
 
-_Static_assert(sizeof(schema) / sizeof(schema[0]) <= SETTINGS_KEYS_MAX, "settings.origins has no room for every key");
+_Static_assert(
+    sizeof(schema) / sizeof(schema[0]) <= SETTINGS_KEYS_MAX, "settings.origins has no room for every key");
 
 const char *const schema_other_variables[] = {
     "HOLDFAST_CONFIG", "HOLDFAST_STATE_DIR", "HOLDFAST_RUNTIME_DIR", "HOLDFAST_GENERATION", NULL};

@@ -1,4 +1,5 @@
-/* Every key of holdfast.json, once: this table drives reading, defaults, ranges, variables, messages and help. */
+/* Every key of holdfast.json, once: this table drives reading, defaults, ranges, variables, messages and
+ * help. */
 #ifndef HOLDFAST_CONFIG_SCHEMA_H
 #define HOLDFAST_CONFIG_SCHEMA_H
 
@@ -9,20 +10,20 @@
 #include "config/settings.h"
 
 enum setting_type {
-	SETTING_BOOL,	   /* bool */
-	SETTING_COUNT,	   /* uint32_t */
-	SETTING_PORT,	   /* uint32_t; min 0 means that 0 is "none" */
-	SETTING_NUMBER,	   /* double */
+	SETTING_BOOL,      /* bool */
+	SETTING_COUNT,     /* uint32_t */
+	SETTING_PORT,      /* uint32_t; min 0 means that 0 is "none" */
+	SETTING_NUMBER,    /* double */
 	SETTING_DURATION,  /* int64_t, ms */
-	SETTING_SIZE,	   /* int64_t, bytes */
-	SETTING_KIND,	   /* enum gateway_kind */
+	SETTING_SIZE,      /* int64_t, bytes */
+	SETTING_KIND,      /* enum gateway_kind */
 	SETTING_ADDRESS,   /* settings_text: an IPv4 or IPv6 address */
-	SETTING_PATH,	   /* settings_text: of a URL; min 0 means that "" is "none" */
+	SETTING_PATH,      /* settings_text: of a URL; min 0 means that "" is "none" */
 	SETTING_DIRECTORY, /* settings_text: absolute, or begins with "~" */
 	SETTING_ARGUMENTS, /* gateway.command */
 	SETTING_VARIABLES, /* gateway.env */
 	SETTING_PROVIDERS, /* relay.providers */
-	SETTING_ALERTS,	   /* alerts */
+	SETTING_ALERTS,    /* alerts */
 };
 
 struct setting {
@@ -39,9 +40,10 @@ extern const size_t schema_count;
 
 #define SETTING_VARIABLE_MAX 64
 
-/* The setting's variable, by one rule: HOLDFAST_ and the path in upper snake case without a leading "gateway".
- * gateway.port is HOLDFAST_PORT, gateway.autoRestart.onCrash is HOLDFAST_AUTO_RESTART_ON_CRASH, api.port is
- * HOLDFAST_API_PORT. Lists and objects are written as JSON5. An empty variable counts as unset. */
+/* The setting's variable, by one rule: HOLDFAST_ and the path in upper snake case without a leading
+ * "gateway". gateway.port is HOLDFAST_PORT, gateway.autoRestart.onCrash is HOLDFAST_AUTO_RESTART_ON_CRASH,
+ * api.port is HOLDFAST_API_PORT. Lists and objects are written as JSON5. An empty variable counts as unset.
+ */
 const char *setting_variable(const struct setting *setting, char variable[SETTING_VARIABLE_MAX]);
 
 /* Variables that are ours but no settings: HOLDFAST_CONFIG, ... NULL-terminated. */
@@ -54,7 +56,8 @@ const struct setting *schema_find_variable(const char *variable);
 /* By its path, which is known to exist: for code. */
 size_t schema_index(const char *path);
 
-/* The known path ("gateway.port", or a section: "gateway") or variable most like this unknown one; NULL: none is. */
+/* The known path ("gateway.port", or a section: "gateway") or variable most like this unknown one; NULL: none
+ * is. */
 const char *schema_nearest(const char *path, char nearest[SETTING_VARIABLE_MAX]);
 const char *schema_nearest_variable(const char *variable, char nearest[SETTING_VARIABLE_MAX]);
 

@@ -23,7 +23,8 @@ int settings_seal(const struct settings *settings, struct error *why)
 		result = -errno;
 	if (result < 0) {
 		close(fd);
-		return error_set(why, result, "The settings cannot be kept in memory: %s.", strerror(-result));
+		return error_set(
+		    why, result, "The settings cannot be kept in memory: %s.", strerror(-result));
 	}
 	return fd;
 }
@@ -42,7 +43,8 @@ const struct settings *settings_map(int fd, struct error *why)
 
 	if (seals < 0 || (seals & SETTINGS_SEALS) != SETTINGS_SEALS || fstat(fd, &status) < 0 ||
 	    status.st_size != (off_t)sizeof(*settings)) {
-		error_set(why, -EINVAL, "This is a part of Holdfast and is started by \"holdfast run\", not by hand.");
+		error_set(why, -EINVAL,
+		    "This is a part of Holdfast and is started by \"holdfast run\", not by hand.");
 		return NULL;
 	}
 	settings = mmap(NULL, sizeof(*settings), PROT_READ, MAP_SHARED, fd, 0);
@@ -51,7 +53,9 @@ const struct settings *settings_map(int fd, struct error *why)
 		return NULL;
 	}
 	if (!is_ours(settings)) {
-		error_set(why, -EINVAL, "The settings come from another version of Holdfast: install all of its programs together.");
+		error_set(why, -EINVAL,
+		    "The settings come from another version of Holdfast: install all of its programs "
+		    "together.");
 		return NULL;
 	}
 	return settings;

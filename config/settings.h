@@ -11,17 +11,17 @@
 
 #include "base/error.h"
 
-#define SETTINGS_MAGIC		  0x484f4c44u
-#define SETTINGS_VERSION	  1u
-#define SETTINGS_ARGUMENTS_MAX	  64
-#define SETTINGS_VARIABLES_MAX	  64
-#define SETTINGS_SECRETS_MAX	  64
-#define SETTINGS_PROVIDERS_MAX	  8
-#define SETTINGS_PROFILES_MAX	  16
-#define SETTINGS_ALERTS_MAX	  16
-#define SETTINGS_WATCHED_MAX	  32
-#define SETTINGS_KEYS_MAX	  64
-#define SETTINGS_POOL_BYTES	  (64 * 1024)
+#define SETTINGS_MAGIC         0x484f4c44u
+#define SETTINGS_VERSION       1u
+#define SETTINGS_ARGUMENTS_MAX 64
+#define SETTINGS_VARIABLES_MAX 64
+#define SETTINGS_SECRETS_MAX   64
+#define SETTINGS_PROVIDERS_MAX 8
+#define SETTINGS_PROFILES_MAX  16
+#define SETTINGS_ALERTS_MAX    16
+#define SETTINGS_WATCHED_MAX   32
+#define SETTINGS_KEYS_MAX      64
+#define SETTINGS_POOL_BYTES    (64 * 1024)
 
 enum gateway_kind { GATEWAY_OPENCLAW, GATEWAY_GENERIC };
 
@@ -54,14 +54,15 @@ struct settings {
 		enum gateway_kind kind;
 		uint32_t argument_count;
 		settings_text arguments[SETTINGS_ARGUMENTS_MAX]; /* argv; [0] is an absolute path */
-		uint32_t port;					 /* 0: none known (generic) */
+		uint32_t port;                                   /* 0: none known (generic) */
 		settings_text port_origin;
 		bool port_is_ours; /* set by Holdfast's own settings, so the gateway must be told */
 		uint32_t variable_count;
-		settings_text variables[SETTINGS_VARIABLES_MAX]; /* "NAME=value", added to the child's environment */
-		settings_text working_directory;		 /* absolute, or "" to stay */
-		settings_text config_path;			 /* the gateway's own configuration file, "" if none */
-		settings_text state_directory;			 /* the gateway's own, "" if none */
+		settings_text
+		    variables[SETTINGS_VARIABLES_MAX]; /* "NAME=value", added to the child's environment */
+		settings_text working_directory;       /* absolute, or "" to stay */
+		settings_text config_path;             /* the gateway's own configuration file, "" if none */
+		settings_text state_directory;         /* the gateway's own, "" if none */
 		uint32_t watched_count;
 		settings_text watched[SETTINGS_WATCHED_MAX]; /* config_path and the files it includes */
 		int64_t stop_timeout_ms;
@@ -114,8 +115,8 @@ struct settings {
 
 	settings_text state_dir;   /* absolute; holds the ownership lock, events.db and console logs */
 	settings_text runtime_dir; /* absolute; holds the record, the control socket and the console FIFO */
-	settings_text file;	   /* the holdfast.json that was read, "" if none */
-	uint64_t instance;	   /* hash of state_dir: names this instance's processes and cgroup */
+	settings_text file;        /* the holdfast.json that was read, "" if none */
+	uint64_t instance;         /* hash of state_dir: names this instance's processes and cgroup */
 
 	/* Where each value came from, by its place in the schema (config/schema.h). */
 	settings_text origins[SETTINGS_KEYS_MAX];

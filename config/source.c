@@ -40,17 +40,21 @@ void source_release(struct source *source)
 
 static const char *what_it_is(mode_t mode)
 {
-	return S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : "a device";
+	return S_ISDIR(mode)    ? "a directory"
+	       : S_ISFIFO(mode) ? "a pipe"
+	       : S_ISSOCK(mode) ? "a socket"
+	                        : "a device";
 }
 
 static int check_file(const char *path, const struct stat *status, struct error *why)
 {
 	if (!S_ISREG(status->st_mode))
-		return error_set(why, -EINVAL, "%.300s is %s, but must be a file with settings.", path, what_it_is(status->st_mode));
+		return error_set(why, -EINVAL, "%.300s is %s, but must be a file with settings.", path,
+		    what_it_is(status->st_mode));
 	if ((uintmax_t)status->st_size > SOURCE_BYTES_MAX)
 		return error_set(why, -EFBIG,
-		    "%.300s is %lld bytes long, but a file with settings is at most %zu: it was not read.", path,
-		    (long long)status->st_size, SOURCE_BYTES_MAX);
+		    "%.300s is %lld bytes long, but a file with settings is at most %zu: it was not read.",
+		    path, (long long)status->st_size, SOURCE_BYTES_MAX);
 	return 0;
 }
 
@@ -102,7 +106,8 @@ int source_read(struct source *source, const char *path, struct error *why)
 	result = json_parse(&source->document, source->bytes, source->length, JSON_5, &fault);
 	if (result < 0) {
 		source_release(source);
-		return error_set(why, result, "%.300s:%u:%u: %s.", path, fault.place.line, fault.place.column, fault.text);
+		return error_set(
+		    why, result, "%.300s:%u:%u: %s.", path, fault.place.line, fault.place.column, fault.text);
 	}
 	return 0;
 }
@@ -115,7 +120,8 @@ int source_parse(struct source *source, const char *name, const char *text, stru
 
 	*source = (struct source){0};
 	if (length > SOURCE_BYTES_MAX)
-		return error_set(why, -EFBIG, "%s is %zu bytes long, but may have at most %zu.", name, length, SOURCE_BYTES_MAX);
+		return error_set(why, -EFBIG, "%s is %zu bytes long, but may have at most %zu.", name, length,
+		    SOURCE_BYTES_MAX);
 	result = reserve(source, length);
 	if (result < 0)
 		return error_set(why, result, "%s cannot be read: %s.", name, strerror(-result));
@@ -123,8 +129,8 @@ int source_parse(struct source *source, const char *name, const char *text, stru
 	result = json_parse(&source->document, source->bytes, length, JSON_5, &fault);
 	if (result < 0) {
 		source_release(source);
-		return error_set(why, result, "%s is not valid JSON5 (line %u, column %u): %s.", name, fault.place.line,
-		    fault.place.column, fault.text);
+		return error_set(why, result, "%s is not valid JSON5 (line %u, column %u): %s.", name,
+		    fault.place.line, fault.place.column, fault.text);
 	}
 	return 0;
 }

@@ -11,15 +11,16 @@
 
 struct source {
 	char path[PATH_MAX]; /* absolute; "" for a variable */
-	char *bytes;	     /* NUL-terminated */
+	char *bytes;         /* NUL-terminated */
 	size_t length;
 	struct json_document document;
 	void *memory;
 };
 
-/* Reads and parses the JSON5 file `path`. Refuses unread what is no regular file or longer than SOURCE_BYTES_MAX.
- * Returns 0; -ENOENT when there is no such file; or another negative errno, with *why naming file, line and column.
- * Release what was read with source_release; after a failure there is nothing to release. */
+/* Reads and parses the JSON5 file `path`. Refuses unread what is no regular file or longer than
+ * SOURCE_BYTES_MAX. Returns 0; -ENOENT when there is no such file; or another negative errno, with *why
+ * naming file, line and column. Release what was read with source_release; after a failure there is nothing
+ * to release. */
 int source_read(struct source *source, const char *path, struct error *why);
 
 /* Parses the value of the variable `name`. Copies the text. */

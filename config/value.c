@@ -13,8 +13,8 @@
 #define PATH_TEXT_MAX 256
 
 struct scalar {
-	int64_t whole;	/* all but the two below */
-	double number;	/* SETTING_NUMBER */
+	int64_t whole;    /* all but the two below */
+	double number;    /* SETTING_NUMBER */
 	const char *text; /* SETTING_ADDRESS, SETTING_PATH, SETTING_DIRECTORY */
 };
 
@@ -71,7 +71,8 @@ static bool read_decimal(const char *text, double *number)
 
 	if (length == 0 || length > 32 || text[length] != '\0' || digits == 0)
 		return false;
-	if (strcspn(text + digits + (text[digits] == '.'), ".") != strlen(text + digits + (text[digits] == '.')))
+	if (strcspn(text + digits + (text[digits] == '.'), ".") !=
+	    strlen(text + digits + (text[digits] == '.')))
 		return false;
 	*number = strtod(text, NULL);
 	return true;
@@ -98,7 +99,8 @@ static bool is_url_path(const struct setting *setting, const char *text)
 
 static bool is_directory_text(const char *text)
 {
-	return strlen(text) < PATH_MAX && (text[0] == '/' || (text[0] == '~' && (text[1] == '/' || text[1] == '\0')));
+	return strlen(text) < PATH_MAX &&
+	       (text[0] == '/' || (text[0] == '~' && (text[1] == '/' || text[1] == '\0')));
 }
 
 static bool read_word(const char *text, const char *zero, const char *one, int64_t *value)
@@ -150,11 +152,11 @@ static bool has_nul(const struct json_value *value)
 static bool read_json(const struct setting *setting, const struct json_value *value, struct scalar *scalar)
 {
 	bool takes_text = setting->type == SETTING_KIND || setting->type == SETTING_DURATION ||
-			  setting->type == SETTING_SIZE || setting->type == SETTING_ADDRESS ||
-			  setting->type == SETTING_PATH || setting->type == SETTING_DIRECTORY;
+	                  setting->type == SETTING_SIZE || setting->type == SETTING_ADDRESS ||
+	                  setting->type == SETTING_PATH || setting->type == SETTING_DIRECTORY;
 	bool takes_number = setting->type == SETTING_COUNT || setting->type == SETTING_PORT ||
-			    setting->type == SETTING_NUMBER || setting->type == SETTING_DURATION ||
-			    setting->type == SETTING_SIZE;
+	                    setting->type == SETTING_NUMBER || setting->type == SETTING_DURATION ||
+	                    setting->type == SETTING_SIZE;
 
 	if (value->type == JSON_BOOL && setting->type == SETTING_BOOL) {
 		scalar->whole = value->boolean;
@@ -182,7 +184,8 @@ static bool in_range(const struct setting *setting, const struct scalar *scalar)
 	return scalar->whole >= setting->min && scalar->whole <= setting->max;
 }
 
-static int store(struct loader *loader, const struct setting *setting, const struct origin *origin, const struct scalar *scalar)
+static int store(struct loader *loader, const struct setting *setting, const struct origin *origin,
+    const struct scalar *scalar)
 {
 	void *target = (char *)loader->settings + setting->offset;
 	char directory[PATH_MAX];
@@ -220,14 +223,16 @@ static int store(struct loader *loader, const struct setting *setting, const str
 	return loader_took(loader, setting, origin);
 }
 
-static int refuse(struct loader *loader, const struct setting *setting, const struct origin *origin, const char *shown)
+static int refuse(
+    struct loader *loader, const struct setting *setting, const struct origin *origin, const char *shown)
 {
 	char data[ERROR_TEXT_MAX];
 	struct text allowed;
 
 	text_init(&allowed, data, sizeof(data));
 	setting_allowed(setting, &allowed);
-	return loader_refuse(loader, origin, origin->name != NULL ? origin->name : setting->path, shown, data);
+	return loader_refuse(
+	    loader, origin, origin->name != NULL ? origin->name : setting->path, shown, data);
 }
 
 /* As it is spelled, on one line and cut: `bytes` may be anything. */
@@ -254,13 +259,14 @@ static const char *show(const char *bytes, size_t length, const char *quote, cha
 	return shown;
 }
 
-const char *value_show(const struct source *source, const struct json_value *value, char shown[VALUE_SHOWN_MAX])
+const char *value_show(
+    const struct origin *origin, const struct json_value *value, char shown[VALUE_SHOWN_MAX])
 {
 	if (value->type == JSON_ARRAY || value->type == JSON_OBJECT)
 		return value->type == JSON_ARRAY ? "a list" : "an object";
 	if (value->type == JSON_STRING)
 		return show(value->string.bytes, value->string.length, "\"", shown);
-	return show(source->bytes + value->start, value->end - value->start, "", shown);
+	return show(origin->document->bytes + value->start, value->end - value->start, "", shown);
 }
 
 int value_from_json(struct loader *loader, const struct setting *setting, const struct origin *origin,
@@ -272,11 +278,12 @@ int value_from_json(struct loader *loader, const struct setting *setting, const 
 	if (is_structured(setting))
 		return list_from_json(loader, setting, origin, value);
 	if (!read_json(setting, value, &scalar) || !in_range(setting, &scalar))
-		return refuse(loader, setting, origin, value_show(origin->source, value, shown));
+		return refuse(loader, setting, origin, value_show(origin, value, shown));
 	return store(loader, setting, origin, &scalar);
 }
 
-static int structured_from_text(struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text)
+static int structured_from_text(
+    struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text)
 {
 	struct source *source = malloc(sizeof(*source));
 	struct origin inner = *origin;
@@ -285,6 +292,7 @@ static int structured_from_text(struct loader *loader, const struct setting *set
 	if (result == 0)
 		result = source_parse(source, origin->name, text, loader->why);
 	if (result == 0) {
+		inner.document = source;
 		result = list_from_json(loader, setting, &inner, json_root(&source->document));
 		source_release(source);
 	}
@@ -292,7 +300,8 @@ static int structured_from_text(struct loader *loader, const struct setting *set
 	return result;
 }
 
-int value_from_text(struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text)
+int value_from_text(
+    struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text)
 {
 	char shown[VALUE_SHOWN_MAX];
 	struct scalar scalar = {0};

@@ -12,7 +12,7 @@ static void separate(struct text *text)
 {
 	char last = text->length > 0 ? text->data[text->length - 1] : '\n';
 
-	if (strchr("{[:,\n", last) == NULL)
+	if (strchr("{[:,\n ", last) == NULL)
 		text_add_bytes(text, ",", 1);
 }
 

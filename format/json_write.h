@@ -5,6 +5,7 @@
  *	json_write_integer(text, 42);
  *	json_write_end(text, '}');
  *
+ * A value after a space or a line's end begins anew, so a value can stand within other text.
  * What does not fit is cut, and text->truncated says so: such text is no longer JSON and must not be sent. */
 #ifndef HOLDFAST_FORMAT_JSON_WRITE_H
 #define HOLDFAST_FORMAT_JSON_WRITE_H

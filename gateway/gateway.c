@@ -15,7 +15,8 @@ enum exit_words gateway_read_words(const struct gateway_facts *facts, const char
 	for (const struct gateway_phrase *phrase = facts->phrases; phrase->text != NULL; phrase++) {
 		const char *at = strstr(line, phrase->text);
 
-		if (at != NULL && (phrase->also == NULL || strstr(at + strlen(phrase->text), phrase->also) != NULL))
+		if (at != NULL &&
+		    (phrase->also == NULL || strstr(at + strlen(phrase->text), phrase->also) != NULL))
 			return phrase->words;
 	}
 	return WORDS_NONE;

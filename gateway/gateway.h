@@ -7,11 +7,11 @@
 
 /* What a gateway's own last words, with its exit code, say about its end. */
 enum exit_words {
-	WORDS_NONE,		  /* nothing known: an ordinary crash */
-	WORDS_CONFIG_INVALID,	  /* its configuration is refused: parked until the file changes */
+	WORDS_NONE,               /* nothing known: an ordinary crash */
+	WORDS_CONFIG_INVALID,     /* its configuration is refused: parked until the file changes */
 	WORDS_MIGRATION_REQUIRED, /* it waits for a command a person must run: parked */
-	WORDS_CONTENTION,	  /* the port or the state directory belongs to another: back off */
-	WORDS_OUT_OF_MEMORY,	  /* the JavaScript heap ran full: an ordinary crash, named */
+	WORDS_CONTENTION,         /* the port or the state directory belongs to another: back off */
+	WORDS_OUT_OF_MEMORY,      /* the JavaScript heap ran full: an ordinary crash, named */
 	WORDS_COUNT
 };
 
@@ -23,22 +23,25 @@ struct gateway_phrase {
 };
 
 struct gateway_drain {
-	const char *text;	/* a console line with this says that it began to drain by itself */
-	const char *budget_key; /* followed in that line by its budget in ms; a line without it announces nothing */
+	const char *text; /* a console line with this says that it began to drain by itself */
+	const char
+	    *budget_key; /* followed in that line by its budget in ms; a line without it announces nothing */
 };
 
 struct gateway_facts {
 	const char *name;
-	const char *const *variables;	      /* "NAME=value" given to every child; NULL-terminated */
-	const struct gateway_phrase *phrases; /* ends with text NULL; the first match of the latest line wins */
-	int config_exit_code;		      /* this code means configuration unless the words say otherwise; 0: none */
-	uint32_t boot_limit;		      /* unclean boots within the window after which it hides its channels; 0: none */
+	const char *const *variables; /* "NAME=value" given to every child; NULL-terminated */
+	const struct gateway_phrase
+	    *phrases;         /* ends with text NULL; the first match of the latest line wins */
+	int config_exit_code; /* this code means configuration unless the words say otherwise; 0: none */
+	uint32_t boot_limit;  /* unclean boots within the window after which it hides its channels; 0: none */
 	int64_t boot_window_ms;
-	const char *startup_path;	    /* NULL: no start-up probe of its own */
-	const char *startup_status;	    /* the "status" of its JSON answer once it has started */
-	const char *listening_phrase;	    /* said by versions without a start-up probe once they serve; NULL: none */
+	const char *startup_path;   /* NULL: no start-up probe of its own */
+	const char *startup_status; /* the "status" of its JSON answer once it has started */
+	const char
+	    *listening_phrase; /* said by versions without a start-up probe once they serve; NULL: none */
 	const struct gateway_drain *drains; /* ends with text NULL; NULL: it never drains by itself */
-	const char *migration_command;	    /* what a person must run after WORDS_MIGRATION_REQUIRED; NULL: none */
+	const char *migration_command; /* what a person must run after WORDS_MIGRATION_REQUIRED; NULL: none */
 };
 
 /* `kind` is an enum gateway_kind of the settings. */

@@ -3,8 +3,8 @@
 
 #include "gateway/gateway.h"
 
-/* With all three, 2026.9.6 restarts in process (same pid) and leaves services alone; 2026.2.1 needs the last one to
- * stay a single process with an honest exit status. */
+/* With all three, 2026.9.6 restarts in process (same pid) and leaves services alone; 2026.2.1 needs the last
+ * one to stay a single process with an honest exit status. */
 static const char *const variables[] = {
     "OPENCLAW_SUPERVISOR_MODE=external",
     "OPENCLAW_SERVICE_REPAIR_POLICY=external",
@@ -12,12 +12,13 @@ static const char *const variables[] = {
     NULL,
 };
 
-/* Only what is said on the way out. 2026.9.6 warns of a pending migration and of a refused reload while it serves,
- * and puts advice for several causes into one line: the telling words come first in this table. */
+/* Only what is said on the way out. 2026.9.6 warns of a pending migration and of a refused reload while it
+ * serves, and puts advice for several causes into one line: the telling words come first in this table. */
 static const struct gateway_phrase phrases[] = {
     /* 2026.9.6, exit 78, state directory in use; the same line goes on to speak of a migration */
     {"Gateway failed to start:", "another OpenClaw process owns gateway-lifecycle", WORDS_CONTENTION},
-    /* 2026.9.6, another state directory's gateway or any other program on the port: exit 1; 2026.2.1: exit 1 */
+    /* 2026.9.6, another state directory's gateway or any other program on the port: exit 1; 2026.2.1: exit 1
+     */
     {"Gateway failed to start:", "is already listening on", WORDS_CONTENTION},
     {"Gateway failed to start:", "EADDRINUSE", WORDS_CONTENTION},
     /* 2026.2.1, state directory in use: exit 1; 2026.9.6 has the words for its older lock */
@@ -57,7 +58,8 @@ const struct gateway_facts gateway_openclaw = {
     .phrases = phrases,
     .config_exit_code = 78,
     .boot_limit = 3,
-    /* 2026.9.6 counts boots that began in the last 300 s; it notes its boot a few seconds after we start it. */
+    /* 2026.9.6 counts boots that began in the last 300 s; it notes its boot a few seconds after we start it.
+     */
     .boot_window_ms = 315000,
     .startup_path = "/startupz",
     .startup_status = "started",

@@ -103,7 +103,9 @@ static void receive(struct http_get *get)
 		if (got == 0) {
 			bool ended = get->head_checked && llhttp_finish(&get->parser) == HPE_OK;
 
-			finish(get, ended ? HTTP_GET_ANSWERED : get->head_length == 0 ? HTTP_GET_REFUSED : HTTP_GET_MALFORMED);
+			finish(get, ended                   ? HTTP_GET_ANSWERED
+			            : get->head_length == 0 ? HTTP_GET_REFUSED
+			                                    : HTTP_GET_MALFORMED);
 			return;
 		}
 		if (!take(get, bytes, (size_t)got)) {
@@ -120,8 +122,8 @@ static void receive(struct http_get *get)
 static void transmit(struct http_get *get)
 {
 	while (get->request_sent < get->request_length) {
-		ssize_t sent = send(get->fd, get->request + get->request_sent, get->request_length - get->request_sent,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t sent = send(get->fd, get->request + get->request_sent,
+		    get->request_length - get->request_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOTCONN))
 			return;
@@ -187,8 +189,9 @@ static void connection_refused(struct loop_timer *timer)
 
 int http_get_start(struct http_get *get, uint32_t port, const char *path, int64_t timeout_ms)
 {
-	const struct sockaddr_in address = {
-	    .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct text request;
 	int result;
 
@@ -198,7 +201,8 @@ int http_get_start(struct http_get *get, uint32_t port, const char *path, int64_
 		return -EINVAL;
 	reset(get);
 	text_init(&request, get->request, sizeof(get->request));
-	text_addf(&request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nAccept: application/json\r\n\r\n",
+	text_addf(&request,
+	    "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nAccept: application/json\r\n\r\n",
 	    path, (unsigned)port);
 	if (request.truncated)
 		return -ENAMETOOLONG;
@@ -207,7 +211,8 @@ int http_get_start(struct http_get *get, uint32_t port, const char *path, int64_
 	if (get->fd < 0)
 		return -errno;
 	get->deadline.callback = deadline_passed;
-	if (connect(get->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno != EINPROGRESS) {
+	if (connect(get->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+	    errno != EINPROGRESS) {
 		/* On this machine a refusal comes at once; `done` must still come from the loop. */
 		get->deadline.callback = connection_refused;
 		timeout_ms = 0;

@@ -1,5 +1,5 @@
-/* One GET to a port of this machine, without blocking and with a deadline. It follows nothing, keeps nothing alive,
- * and reads at most HTTP_BODY_MAX bytes of the answer. */
+/* One GET to a port of this machine, without blocking and with a deadline. It follows nothing, keeps nothing
+ * alive, and reads at most HTTP_BODY_MAX bytes of the answer. */
 #ifndef HOLDFAST_HTTP_GET_H
 #define HOLDFAST_HTTP_GET_H
 
@@ -11,7 +11,7 @@
 
 #include <llhttp.h>
 
-#define HTTP_BODY_MAX	 (16 * 1024)
+#define HTTP_BODY_MAX    (16 * 1024)
 #define HTTP_REQUEST_MAX 1024
 
 /* How it ended: by layer, so that "nothing listens" and "nobody answers" are never confused. */
@@ -27,7 +27,8 @@ struct http_get {
 	struct loop_source source;
 	struct loop_timer deadline;
 	struct loop *loop;
-	void (*done)(struct http_get *get, enum http_get_result result); /* may start the next GET, or free this one */
+	void (*done)(
+	    struct http_get *get, enum http_get_result result); /* may start the next GET, or free this one */
 	void *context;
 
 	/* The answer, valid in `done`. */
@@ -48,8 +49,9 @@ struct http_get {
 /* `loop` is borrowed for as long as the structure lives; done and context are set by the owner. */
 void http_get_init(struct http_get *get, struct loop *loop);
 
-/* Asks http://127.0.0.1:port/path; `path` begins with "/" and holds visible ASCII only. `done` is called later, from
- * the loop, exactly once. Returns 0, or a negative errno when nothing was begun and `done` will not be called. */
+/* Asks http://127.0.0.1:port/path; `path` begins with "/" and holds visible ASCII only. `done` is called
+ * later, from the loop, exactly once. Returns 0, or a negative errno when nothing was begun and `done` will
+ * not be called. */
 int http_get_start(struct http_get *get, uint32_t port, const char *path, int64_t timeout_ms);
 
 /* Gives up silently: `done` is not called. Harmless when nothing is under way. */

@@ -91,10 +91,12 @@ static bool is_first_line(enum http_head_kind kind, const char *line, size_t len
 	if (!is_text(line, length) || memchr(line, '\t', length) != NULL)
 		return false;
 	if (kind == HTTP_HEAD_RESPONSE)
-		return length >= 12 && (memcmp(line, "HTTP/1.1 ", 9) == 0 || memcmp(line, "HTTP/1.0 ", 9) == 0) &&
+		return length >= 12 &&
+		       (memcmp(line, "HTTP/1.1 ", 9) == 0 || memcmp(line, "HTTP/1.0 ", 9) == 0) &&
 		       is_number(line + 9, 3) && (length == 12 || line[12] == ' ');
 	return length > 9 && is_token((unsigned char)line[0]) &&
-	       (memcmp(line + length - 9, " HTTP/1.1", 9) == 0 || memcmp(line + length - 9, " HTTP/1.0", 9) == 0);
+	       (memcmp(line + length - 9, " HTTP/1.1", 9) == 0 ||
+	           memcmp(line + length - 9, " HTTP/1.0", 9) == 0);
 }
 
 static const char *count_field(struct seen *seen, const struct field *field)
@@ -155,10 +157,12 @@ int http_head_check(enum http_head_kind kind, const char *head, size_t length, s
 
 	if (fault == NULL)
 		return 0;
-	return error_set(why, -EBADMSG, "The HTTP %s was refused: %s.", kind == HTTP_HEAD_REQUEST ? "request" : "answer", fault);
+	return error_set(why, -EBADMSG, "The HTTP %s was refused: %s.",
+	    kind == HTTP_HEAD_REQUEST ? "request" : "answer", fault);
 }
 
-bool http_head_field(const char *head, size_t length, const char *name, const char **value, size_t *value_length)
+bool http_head_field(
+    const char *head, size_t length, const char *name, const char **value, size_t *value_length)
 {
 	const char *line = memchr(head, '\n', length), *end = head + length;
 

@@ -4,9 +4,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -66,13 +70,10 @@ static int open_own_cgroup(void)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-void containment_open(struct containment *containment, uint64_t instance)
+static void open_files(struct containment *containment)
 {
 	containment->directory_fd = containment->events_fd = -1;
-	snprintf(containment->name, sizeof(containment->name), "holdfast-%016" PRIx64, instance);
-	containment->parent_fd = open_own_cgroup();
-	if (containment->parent_fd < 0)
-		return;
+	containment->killed = false;
 	if (mkdirat(containment->parent_fd, containment->name, 0755) < 0 && errno != EEXIST)
 		return;
 	containment->directory_fd = openat(containment->parent_fd, containment->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -80,8 +81,47 @@ void containment_open(struct containment *containment, uint64_t instance)
 		return;
 	containment->events_fd = openat(containment->directory_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	/* Kernels before 5.14 have no cgroup.kill: then the cgroup is no surer than walking the tree. */
-	if (containment->events_fd < 0 || faccessat(containment->directory_fd, "cgroup.kill", W_OK, 0) < 0)
-		containment_release(containment);
+	if (containment->events_fd < 0 || faccessat(containment->directory_fd, "cgroup.kill", W_OK, 0) < 0) {
+		file_close(&containment->events_fd);
+		file_close(&containment->directory_fd);
+	}
+}
+
+/* Does a process cloned into it live? Where our own cgroup was once killed it does not (see containment_renew). */
+static bool clone_lives(const struct containment *containment)
+{
+	struct clone_args arguments = {
+	    .flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t)containment->directory_fd, .exit_signal = SIGCHLD};
+	int pid = (int)syscall(SYS_clone3, &arguments, sizeof(arguments));
+	siginfo_t info = {0};
+
+	if (pid == 0)
+		_exit(0);
+	return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED) == 0 && info.si_code == CLD_EXITED;
+}
+
+void containment_open(struct containment *containment, uint64_t instance)
+{
+	memset(containment, 0, sizeof(*containment));
+	containment->directory_fd = containment->events_fd = -1;
+	snprintf(containment->name, sizeof(containment->name), "holdfast-%016" PRIx64, instance);
+	containment->parent_fd = open_own_cgroup();
+	if (containment->parent_fd < 0)
+		return;
+	open_files(containment);
+	/* Found with an adopted gateway in it: whether it was ever killed is not known, so never clone into it. */
+	if (containment->directory_fd >= 0)
+		containment->move_in = containment_is_populated(containment) || !clone_lives(containment);
+}
+
+void containment_renew(struct containment *containment)
+{
+	if (!containment->killed || containment_is_populated(containment))
+		return;
+	file_close(&containment->events_fd);
+	file_close(&containment->directory_fd);
+	unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR);
+	open_files(containment);
 }
 
 bool containment_is_populated(const struct containment *containment)
@@ -94,13 +134,14 @@ bool containment_is_populated(const struct containment *containment)
 	       strstr(events, "populated 1") != NULL;
 }
 
-int containment_kill(const struct containment *containment)
+int containment_kill(struct containment *containment)
 {
 	int fd CLOSE_ON_RETURN = -1;
 
 	if (containment->directory_fd < 0)
 		return -ENOENT;
 	fd = openat(containment->directory_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	containment->killed = true;
 	return fd < 0 ? -errno : file_write_all(fd, "1", 1);
 }
 

@@ -9,7 +9,9 @@
 struct containment {
 	int directory_fd; /* -1: no cgroup */
 	int parent_fd;
+	bool killed;	  /* since it was made */
 	int events_fd;	  /* cgroup.events: EPOLLPRI when it becomes empty or not */
+	bool move_in;	  /* a new process must move itself in: cloning into it does not work here */
 	char name[32];	  /* below our own cgroup */
 };
 
@@ -20,7 +22,11 @@ void containment_open(struct containment *containment, uint64_t instance);
 bool containment_is_populated(const struct containment *containment);
 
 /* SIGKILL to everything in it, at once and without a race. Returns 0 or a negative errno. */
-int containment_kill(const struct containment *containment);
+int containment_kill(struct containment *containment);
+
+/* Once it is empty: makes it anew if it has been killed. Linux (seen on 6.18) kills whatever is cloned from
+ * outside into a cgroup that was killed before, because it compares the wrong pair of kill counters. */
+void containment_renew(struct containment *containment);
 
 /* Calls `visit` for each process in it. */
 void containment_each(const struct containment *containment, void (*visit)(void *context, int pid), void *context);

@@ -77,6 +77,13 @@ static int take_console(const char *path)
 	return 0;
 }
 
+static void move_into(int cgroup_fd)
+{
+	int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	(void)!write(fd, "0", 1); /* where it is refused, the tree is found by walking it */
+}
+
 /* In the new process: only what is safe after a fork. */
 static _Noreturn void run_gated(const struct spawn_plan *plan, int gate_fd)
 {
@@ -87,6 +94,8 @@ static _Noreturn void run_gated(const struct spawn_plan *plan, int gate_fd)
 	restore_signals();
 	if (read(gate_fd, &start_time, sizeof(start_time)) != (ssize_t)sizeof(start_time))
 		_exit(0); /* who started us died before we were on record: it is as if we had never been */
+	if (plan->cgroup_fd >= 0 && plan->move_in)
+		move_into(plan->cgroup_fd);
 	code = take_console(plan->console);
 	if (plan->marker_value != NULL)
 		marker_format(plan->marker_value, plan->instance, getpid(), start_time);
@@ -109,7 +118,7 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
 	spawned->pid_fd = spawned->gate_fd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0)
 		return -errno;
-	pid = clone_process(plan->cgroup_fd, &spawned->pid_fd, &spawned->in_cgroup);
+	pid = clone_process(plan->move_in ? -1 : plan->cgroup_fd, &spawned->pid_fd, &spawned->in_cgroup);
 	if (pid == 0) {
 		close(gate[0]);
 		run_gated(plan, gate[1]);

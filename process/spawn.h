@@ -14,6 +14,7 @@ struct spawn_plan {
 	const char *working_directory; /* "" to stay */
 	const char *console;	       /* FIFO that becomes stdout and stderr, opened read-write by the child itself */
 	int cgroup_fd;		       /* -1: none */
+	bool move_in;		       /* the child moves itself into the cgroup: cloning into it does not work here */
 	char *marker_value;	       /* in `environment`: MARKER_BYTES_MAX bytes, filled in by the child */
 	uint64_t instance;
 };

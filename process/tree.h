@@ -14,7 +14,7 @@
 #define MARKER_BYTES_MAX 72
 
 struct tree {
-	const struct containment *containment; /* borrowed */
+	struct containment *containment; /* borrowed */
 	int gateway_pid;		       /* 0 once it is reaped */
 	uint32_t spared_count;
 	int spared[TREE_SPARED_MAX]; /* our other children: not of the tree, nor is what is below them */

@@ -21,7 +21,7 @@
 
 #define PAGE_ROWS     64
 #define LIMIT_DEFAULT 50
-#define POLL_MS	      1000
+#define POLL_MS       1000
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
@@ -29,7 +29,8 @@
 struct request {
 	const char *state_dir;
 	bool json, follow, colours;
-	bool bounded; /* --since, --after or --incident says where to begin */
+	bool has_after;
+	bool bounded;  /* --since, --after or --incident says where to begin */
 	int64_t limit; /* -1: not given; 0: all */
 	int64_t after;
 	struct event_filter filter;
@@ -39,6 +40,7 @@ struct follower {
 	struct reader reader;
 	const struct request *request;
 	int64_t after;
+	int failures; /* in a row */
 	int inotify_fd, watch, signal_fd;
 };
 
@@ -53,7 +55,8 @@ static const char usage_text[] =
     "  --severity MIN   info, warning, error or critical, and above\n"
     "  --incident N     only what belongs to this incident\n"
     "  --after ID       only events with a higher id, the oldest first\n"
-    "  --limit N        at most N: the first ones with --after, else the last; 0 for all. Without it: the last 50,\n"
+    "  --limit N        at most N: the first ones with --after, else the last; 0 for all. Without it: the "
+    "last 50,\n"
     "                   or all with --json, --since, --after or --incident\n";
 
 static void say(const char *sentence)
@@ -111,13 +114,15 @@ static int set_option(struct request *request, int option, const char *value)
 	case 'l':
 		return set_number("--limit", value, &request->limit);
 	case 'a':
-		request->bounded = true;
+		request->has_after = request->bounded = true;
 		return set_number("--after", value, &request->after);
 	case 'm':
 		return set_severity(request, value);
 	case 'i':
 		if (set_number("--incident", value, &incident) != 0 || incident == 0)
-			return incident == 0 && strcmp(value, "0") != 0 ? EXIT_USAGE : wrong("--incident", value, "write its number");
+			return incident == 0 && strcmp(value, "0") != 0
+			           ? EXIT_USAGE
+			           : wrong("--incident", value, "write its number");
 		request->filter.incident = (uint64_t)incident;
 		request->bounded = true;
 		return 0;
@@ -150,19 +155,22 @@ static bool wants_colours(void)
 static int parse(struct request *request, int argc, char **argv)
 {
 	static const struct option options[] = {{"state-dir", required_argument, NULL, 'd'},
-	    {"json", no_argument, NULL, 'j'}, {"follow", no_argument, NULL, 'f'}, {"since", required_argument, NULL, 's'},
-	    {"kind", required_argument, NULL, 'k'}, {"limit", required_argument, NULL, 'l'},
-	    {"after", required_argument, NULL, 'a'}, {"severity", required_argument, NULL, 'm'},
-	    {"incident", required_argument, NULL, 'i'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	    {"json", no_argument, NULL, 'j'}, {"follow", no_argument, NULL, 'f'},
+	    {"since", required_argument, NULL, 's'}, {"kind", required_argument, NULL, 'k'},
+	    {"limit", required_argument, NULL, 'l'}, {"after", required_argument, NULL, 'a'},
+	    {"severity", required_argument, NULL, 'm'}, {"incident", required_argument, NULL, 'i'},
+	    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	static char name[] = "holdfast events";
 	int option, result;
 
+	argv[0] = name; /* what a person typed */
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (option == 'h') {
 			fputs(usage_text, stdout);
 			return 0;
 		}
 		if (option == '?') {
-			fputs(usage_text, stderr);
+			fputs("See \"holdfast events --help\".\n", stderr);
 			return EXIT_USAGE;
 		}
 		result = set_option(request, option, optarg);
@@ -181,8 +189,8 @@ static int parse(struct request *request, int argc, char **argv)
 	return -1;
 }
 
-/* Prints what there is after follower->after, at most `limit` (0: all). Returns how many, or a negative errno: -EPIPE
- * when nobody reads any more, and then there is nothing to say about it. */
+/* Prints what there is after follower->after, at most `limit` (0: all). Returns how many, or a negative
+ * errno: -EPIPE when nobody reads any more, and then there is nothing to say about it. */
 static int64_t print_events(struct follower *follower, int64_t limit, struct error *why)
 {
 	static struct event_row rows[PAGE_ROWS];
@@ -193,7 +201,9 @@ static int64_t print_events(struct follower *follower, int64_t limit, struct err
 	do {
 		int wanted = limit != 0 && limit - printed < PAGE_ROWS ? (int)(limit - printed) : PAGE_ROWS;
 
-		count = wanted == 0 ? 0 : reader_page(&follower->reader, &request->filter, follower->after, rows, wanted, why);
+		count = wanted == 0 ? 0
+		                    : reader_page(&follower->reader, &request->filter, follower->after, rows,
+		                          wanted, why);
 		if (count < 0)
 			return count;
 		for (int i = 0; i < count; i++) {
@@ -207,7 +217,8 @@ static int64_t print_events(struct follower *follower, int64_t limit, struct err
 		errno = 0;
 		if (fflush(stdout) != 0 || ferror(stdout))
 			return errno == EPIPE ? error_set(why, -EPIPE, " ")
-					      : error_set(why, -EIO, "The events cannot be written out: %s.", strerror(errno));
+			                      : error_set(why, -EIO, "The events cannot be written out: %s.",
+			                            strerror(errno));
 	} while (count == PAGE_ROWS);
 	return printed;
 }
@@ -218,8 +229,9 @@ static int64_t print_first(struct follower *follower, struct error *why)
 	bool replaced;
 	int result = reader_open(&follower->reader, &replaced, why);
 
-	if (result == 0 && request->limit != 0 && !request->after)
-		result = reader_before_last(&follower->reader, &request->filter, request->limit, &follower->after, why);
+	if (result == 0 && request->limit != 0 && !request->has_after)
+		result = reader_before_last(
+		    &follower->reader, &request->filter, request->limit, &follower->after, why);
 	return result < 0 ? result : print_events(follower, request->limit, why);
 }
 
@@ -228,7 +240,8 @@ static void watch_again(struct follower *follower)
 {
 	if (follower->inotify_fd >= 0)
 		follower->watch = inotify_add_watch(follower->inotify_fd, follower->request->state_dir,
-		    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+		    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF |
+		        IN_ONLYDIR);
 }
 
 /* Waits until something may have changed. Returns false when it is time to end: a signal, or nobody reads. */
@@ -237,7 +250,8 @@ static bool wait_for_change(struct follower *follower)
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	struct pollfd watched[] = {{.fd = follower->signal_fd, .events = POLLIN}, {.fd = STDOUT_FILENO},
 	    {.fd = follower->inotify_fd, .events = POLLIN}};
-	int wait_ms = follower->watch >= 0 && !follower->reader.frozen ? -1 : POLL_MS;
+	int wait_ms =
+	    follower->watch >= 0 && !follower->reader.frozen && follower->failures == 0 ? -1 : POLL_MS;
 
 	if (poll(watched, 3, wait_ms) < 0)
 		return errno == EINTR;
@@ -259,7 +273,8 @@ static bool wait_for_change(struct follower *follower)
 	return true;
 }
 
-/* A store that was replaced goes on with higher ids; one that was removed and begun anew starts from the first. */
+/* A store that was replaced goes on with higher ids; one that was removed and begun anew starts from the
+ * first. */
 static int64_t print_new(struct follower *follower, struct error *why)
 {
 	bool replaced;
@@ -278,7 +293,6 @@ static int follow(struct follower *follower)
 {
 	struct error why;
 	sigset_t signals;
-	int last_told = -ENOENT;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
@@ -297,13 +311,14 @@ static int follow(struct follower *follower)
 			say(why.text);
 			return EXIT_FAILED;
 		}
-		/* A store that cannot be read now may be mended or replaced: said once, and waited for. */
-		if (result < 0) {
-			if ((int)result != last_told)
-				say(why.text);
+		/* A store that cannot be read may just be in the middle of being replaced: looked at again
+		 * before it is said, once, and then waited for. One that is not there yet is waited for
+		 * without a word. */
+		follower->failures = result < 0 && result != -ENOENT ? follower->failures + 1 : 0;
+		if (follower->failures == 2)
+			say(why.text);
+		if (result < 0)
 			reader_close(&follower->reader);
-		}
-		last_told = result < 0 ? (int)result : 0;
 	} while (wait_for_change(follower));
 	return 0;
 }

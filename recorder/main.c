@@ -3,12 +3,12 @@
  *   the worker (no arguments; started by the supervisor): stores events and acknowledges them;
  *   "events" (recorder/events.c): reads them for a person, with the supervisor running or not.
  *
- * What the worker and the supervisor agree on. The supervisor sends events in the order of their sequence and keeps
- * each until STORED names it or a later one. The worker acknowledges only what is committed, and takes events in
- * order only: what was lost for good is announced by `oldest`. When storing fails it keeps nothing, says STORE
- * writable 0 with the reason, and lets pass by whatever still comes; when a write works again it says STORE writable
- * 1, and the supervisor sends everything unacknowledged once more, as it does after HELLO. What was stored before
- * is recognised. */
+ * What the worker and the supervisor agree on. The supervisor sends events in the order of their sequence and
+ * keeps each until STORED names it or a later one. The worker acknowledges only what is committed, and takes
+ * events in order only: what was lost for good is announced by `oldest`. When storing fails it keeps nothing,
+ * says STORE writable 0 with the reason, and lets pass by whatever still comes; when a write works again it
+ * says STORE writable 1, and the supervisor sends everything unacknowledged once more, as it does after
+ * HELLO. What was stored before is recognised. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,14 +23,14 @@
 #include "recorder/store.h"
 #include "worker/worker.h"
 
-#define BATCH_MAX	   128
-#define RETRY_FIRST_MS	   1000
-#define RETRY_MAX_MS	   30000
-#define ANSWER_AGAIN_MS	   20
-#define RESEND_AGAIN_MS	   1000
-#define SETTLE_AFTER_MS	   2000
-#define SETTLE_AGAIN_MS	   30000
-#define TRIM_EVERY_MS	   3600000
+#define BATCH_MAX          128
+#define RETRY_FIRST_MS     1000
+#define RETRY_MAX_MS       30000
+#define ANSWER_AGAIN_MS    20
+#define RESEND_AGAIN_MS    1000
+#define SETTLE_AFTER_MS    2000
+#define SETTLE_AGAIN_MS    30000
+#define TRIM_EVERY_MS      3600000
 #define TRIM_STEP_PAUSE_MS 10
 
 struct recorder {
@@ -41,7 +41,8 @@ struct recorder {
 	struct message_event batch[BATCH_MAX];
 	size_t count;
 	uint64_t life;
-	uint64_t stored, taken; /* the highest sequence of `life` that is committed; that is committed or in the batch */
+	uint64_t stored,
+	    taken; /* the highest sequence of `life` that is committed; that is committed or in the batch */
 
 	bool writable;
 	int64_t retry_ms;
@@ -60,7 +61,8 @@ static void answer(struct recorder *recorder)
 
 	if (recorder->store_owed) {
 		message.store.writable = recorder->writable;
-		text_copy(message.store.why, sizeof(message.store.why), recorder->writable ? "" : recorder->why);
+		text_copy(
+		    message.store.why, sizeof(message.store.why), recorder->writable ? "" : recorder->why);
 		result = worker_send(&recorder->worker, MESSAGE_STORE, &message);
 		recorder->store_owed = result == -EAGAIN;
 	}
@@ -72,7 +74,8 @@ static void answer(struct recorder *recorder)
 		recorder->stored_owed = result == -EAGAIN;
 	}
 	if (result == -EAGAIN)
-		loop_timer_arm(&recorder->worker.loop, &recorder->answer_timer, clock_boot_ms() + ANSWER_AGAIN_MS);
+		loop_timer_arm(
+		    &recorder->worker.loop, &recorder->answer_timer, clock_boot_ms() + ANSWER_AGAIN_MS);
 }
 
 static void answer_again(struct loop_timer *timer)
@@ -105,8 +108,8 @@ static void retry(struct loop_timer *timer)
 		storing_failed(recorder, &why);
 		return;
 	}
-	/* retry_ms falls back with the first batch that is stored: a disk that takes a probe and no events must not
-	 * make us ask for them all every second. */
+	/* retry_ms falls back with the first batch that is stored: a disk that takes a probe and no events
+	 * must not make us ask for them all every second. */
 	recorder->writable = true;
 	recorder->store_owed = true;
 	answer(recorder);
@@ -290,11 +293,11 @@ static void prepare(struct recorder *recorder)
 int main(int argc, char **argv)
 {
 	static struct recorder recorder = {.worker = {
-					       .name = "recorder",
-					       .message = message_came,
-					       .finish = end,
-					       .abandoned = end,
-					   }};
+	                                       .name = "recorder",
+	                                       .message = message_came,
+	                                       .finish = end,
+	                                       .abandoned = end,
+	                                   }};
 	struct error why;
 
 	if (argc > 1 && strcmp(argv[1], "events") == 0)

@@ -55,7 +55,8 @@ static bool parse_ago(const char *string, int64_t now_ms, int64_t *moment_ms)
 
 static bool take_clock(const char **at, struct tm *utc, int *ms)
 {
-	if (!take_number(at, 2, 0, 23, &utc->tm_hour) || !take(at, ':') || !take_number(at, 2, 0, 59, &utc->tm_min))
+	if (!take_number(at, 2, 0, 23, &utc->tm_hour) || !take(at, ':') ||
+	    !take_number(at, 2, 0, 59, &utc->tm_min))
 		return false;
 	if (!take(at, ':'))
 		return true;
@@ -89,7 +90,8 @@ static bool parse_date(const char *at, int64_t *moment_ms)
 	time_t seconds;
 
 	if (!take_number(&at, 4, 1970, 9999, &utc.tm_year) || !take(&at, '-') ||
-	    !take_number(&at, 2, 1, 12, &utc.tm_mon) || !take(&at, '-') || !take_number(&at, 2, 1, 31, &utc.tm_mday))
+	    !take_number(&at, 2, 1, 12, &utc.tm_mon) || !take(&at, '-') ||
+	    !take_number(&at, 2, 1, 31, &utc.tm_mday))
 		return false;
 	utc.tm_year -= 1900;
 	utc.tm_mon -= 1;
@@ -112,5 +114,7 @@ int moment_parse(const char *string, int64_t now_ms, int64_t *moment_ms, struct 
 	if (parse_ago(string, now_ms, moment_ms) || parse_date(string, moment_ms))
 		return 0;
 	return error_set(why, -EINVAL,
-	    "\"%.40s\" is no time: write 2h or 30m for so long ago, a date such as 2026-11-21, or 2026-11-21T09:14:18Z.", string);
+	    "\"%.40s\" is no time: write 2h or 30m for so long ago, a date such as 2026-11-21, or "
+	    "2026-11-21T09:14:18Z.",
+	    string);
 }

@@ -12,9 +12,9 @@
 /* C0, DEL, C1, and the marks that make a terminal show text in another order than it has. */
 static bool is_unsafe(uint32_t character)
 {
-	return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x200e || character == 0x200f ||
-	       (character >= 0x2028 && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069) ||
-	       character == 0xfeff;
+	return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x200e ||
+	       character == 0x200f || (character >= 0x2028 && character <= 0x202e) ||
+	       (character >= 0x2066 && character <= 0x2069) || character == 0xfeff;
 }
 
 void print_plain(FILE *out, const char *string)
@@ -38,7 +38,8 @@ void print_plain(FILE *out, const char *string)
 	}
 }
 
-/* What is JSON already: outside of ASCII there are only strings, so the same characters can be escaped in place. */
+/* What is JSON already: outside of ASCII there are only strings, so the same characters can be escaped in
+ * place. */
 static void print_json(FILE *out, const char *json)
 {
 	size_t left = strlen(json);

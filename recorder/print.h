@@ -7,8 +7,8 @@
 
 #include "recorder/reader.h"
 
-/* One line of aligned columns: time (UTC), severity, kind, incident, reason. Nothing in it moves a terminal: control
- * characters, invalid UTF-8 and marks that turn the writing direction are written as \xXX or \uXXXX. */
+/* One line of aligned columns: time (UTC), severity, kind, incident, reason. Nothing in it moves a terminal:
+ * control characters, invalid UTF-8 and marks that turn the writing direction are written \xXX or \uXXXX. */
 void event_print_text(FILE *out, const struct event_row *row, bool colours);
 
 /* One JSON object on one line: id, time, kind, severity, incident, reason, evidence. */

@@ -9,7 +9,7 @@
 #include "channel/message.h"
 #include "recorder/store.h"
 
-#define SQL_MAX	     2048
+#define SQL_MAX      2048
 #define BUSY_WAIT_MS 2000
 
 int reader_init(struct reader *reader, const char *directory, struct error *why)
@@ -30,28 +30,32 @@ void reader_close(struct reader *reader)
 
 static int read_fault(struct reader *reader, struct error *why)
 {
-	int code = sqlite3_errcode(reader->database) & 0xff, system_errno = sqlite3_system_errno(reader->database);
+	int code = sqlite3_errcode(reader->database) & 0xff,
+	    system_errno = sqlite3_system_errno(reader->database);
 
 	switch (code) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return error_set(why, -EUCLEAN,
-		    "%.300s is damaged: a running recorder puts it aside and begins a new one, and sqlite3's .recover can "
+		    "%.300s is damaged: a running recorder puts it aside and begins a new one, and sqlite3's "
+		    ".recover can "
 		    "often read it.",
 		    reader->path);
 	case SQLITE_ERROR:
-		return error_set(why, -EUCLEAN, "%.300s is not an event store of this version of Holdfast.", reader->path);
+		return error_set(
+		    why, -EUCLEAN, "%.300s is not an event store of this version of Holdfast.", reader->path);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		return error_set(why, -EBUSY, "%.300s is locked by another program; try again when that has ended.",
-		    reader->path);
+		return error_set(why, -EBUSY,
+		    "%.300s is locked by another program; try again when that has ended.", reader->path);
 	case SQLITE_NOMEM:
 		return error_set(why, -ENOMEM, "There is not enough memory to read the events.");
 	default:
 		if (system_errno == 0)
 			return error_set(why, -EIO, "%.300s cannot be read: %s.", reader->path,
 			    sqlite3_errmsg(reader->database));
-		return error_set(why, -system_errno, "%.300s cannot be read: %s.", reader->path, strerror(system_errno));
+		return error_set(
+		    why, -system_errno, "%.300s cannot be read: %s.", reader->path, strerror(system_errno));
 	}
 }
 
@@ -68,7 +72,14 @@ static void write_uri(struct text *uri, const char *path, bool frozen)
 	text_add(uri, frozen ? "?mode=ro&immutable=1" : "?mode=ro");
 }
 
-static int open_as(struct reader *reader, bool frozen)
+static int count_tables(void *tables, int columns, char **values, char **names)
+{
+	(void)columns, (void)names;
+	*(int *)tables = values[0] != NULL && strcmp(values[0], "0") != 0;
+	return 0;
+}
+
+static int open_as(struct reader *reader, bool frozen, int *tables)
 {
 	static char buffer[3 * PATH_MAX];
 	struct text uri;
@@ -77,14 +88,16 @@ static int open_as(struct reader *reader, bool frozen)
 	text_init(&uri, buffer, sizeof(buffer));
 	write_uri(&uri, reader->path, frozen);
 	reader->frozen = frozen;
-	code = sqlite3_open_v2(buffer, &reader->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+	code = sqlite3_open_v2(
+	    buffer, &reader->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code != SQLITE_OK)
 		return code;
 	sqlite3_extended_result_codes(reader->database, 1);
 	sqlite3_busy_timeout(reader->database, BUSY_WAIT_MS);
 	/* The first read finds out whether the log's companions can be opened at all. */
 	return sqlite3_exec(reader->database,
-	    "PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512; SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+	    "PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512; SELECT count(*) FROM sqlite_schema",
+	    count_tables, tables, NULL);
 }
 
 static bool log_is_empty(const struct reader *reader)
@@ -98,19 +111,23 @@ static bool log_is_empty(const struct reader *reader)
 
 static int connect_reader(struct reader *reader, struct error *why)
 {
-	int code = open_as(reader, false), first = code & 0xff, result;
+	int tables = 0, code = open_as(reader, false, &tables), result = 0;
 
-	if (code == SQLITE_OK)
-		return 0;
-	result = read_fault(reader, why);
-	reader_close(reader);
-	/* On a read-only or a full disk SQLite cannot make the index of the log; with nothing in the log it needs none. */
-	if ((first == SQLITE_CANTOPEN || first == SQLITE_READONLY || first == SQLITE_IOERR || first == SQLITE_FULL) &&
-	    result != -EACCES && log_is_empty(reader)) {
-		if (open_as(reader, true) == SQLITE_OK)
-			return 0;
+	if (code != SQLITE_OK) {
+		result = read_fault(reader, why);
 		reader_close(reader);
+		code &= 0xff;
+		/* On a read-only or a full disk SQLite cannot make the index of the log; with nothing in the
+		 * log it needs none. */
+		if ((code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_IOERR ||
+		        code == SQLITE_FULL) &&
+		    result != -EACCES && log_is_empty(reader) && open_as(reader, true, &tables) == SQLITE_OK)
+			result = 0;
 	}
+	if (result == 0 && tables == 0)
+		result = error_set(why, -ENOENT, "There are no events yet.");
+	if (result < 0)
+		reader_close(reader);
 	return result;
 }
 
@@ -123,8 +140,10 @@ int reader_open(struct reader *reader, bool *replaced, struct error *why)
 	if (stat(reader->path, &status) < 0) {
 		result = -errno;
 		reader_close(reader);
-		return error_set(why, result, result == -ENOENT ? "There are no events yet: %.300s does not exist."
-							       : "%.300s cannot be read by this user.", reader->path);
+		return error_set(why, result,
+		    result == -ENOENT ? "There are no events yet: %.300s does not exist."
+		                      : "%.300s cannot be read by this user.",
+		    reader->path);
 	}
 	if (reader->database != NULL && !reader->frozen && status.st_dev == reader->device &&
 	    status.st_ino == reader->inode)
@@ -147,16 +166,20 @@ int event_filter_add_kinds(struct event_filter *filter, const char *kinds, struc
 		struct text pattern;
 
 		if (filter->pattern_count == READER_PATTERNS_MAX)
-			return error_set(why, -E2BIG, "At most %d kinds can be asked for at once.", READER_PATTERNS_MAX);
+			return error_set(
+			    why, -E2BIG, "At most %d kinds can be asked for at once.", READER_PATTERNS_MAX);
 		text_init(&pattern, filter->patterns[filter->pattern_count], READER_PATTERN_SIZE);
 		for (size_t i = 0; i < length; i++) {
 			if (strchr("?[", kinds[i]) != NULL)
-				text_addf(&pattern, "[%c]", kinds[i]); /* GLOB's own signs stand for themselves */
-			else if (kinds[i] != '*' || pattern.length == 0 || pattern.data[pattern.length - 1] != '*')
+				text_addf(
+				    &pattern, "[%c]", kinds[i]); /* GLOB's own signs stand for themselves */
+			else if (kinds[i] != '*' || pattern.length == 0 ||
+			         pattern.data[pattern.length - 1] != '*')
 				text_add_bytes(&pattern, &kinds[i], 1);
 		}
 		if (length == 0 || pattern.truncated)
-			return error_set(why, -EINVAL, "\"%.60s\" is not a kind: write gateway.exited, or gateway.* for a group.",
+			return error_set(why, -EINVAL,
+			    "\"%.60s\" is not a kind: write gateway.exited, or gateway.* for a group.",
 			    kinds);
 		filter->pattern_count++;
 		kinds += length + (kinds[length] == ',');
@@ -221,8 +244,8 @@ static void copy_row(struct event_row *row, sqlite3_stmt *statement)
 	copy_column(row->evidence, sizeof(row->evidence), statement, 6);
 }
 
-int reader_page(struct reader *reader, const struct event_filter *filter, int64_t after, struct event_row *rows, int max,
-    struct error *why)
+int reader_page(struct reader *reader, const struct event_filter *filter, int64_t after,
+    struct event_row *rows, int max, struct error *why)
 {
 	char buffer[SQL_MAX];
 	struct text sql;
@@ -230,12 +253,14 @@ int reader_page(struct reader *reader, const struct event_filter *filter, int64_
 	int count = 0, code;
 
 	text_init(&sql, buffer, sizeof(buffer));
-	/* Written by us, but read as if anybody had: what is no JSON object, or too long for one here, is shown as text. */
-	text_add(&sql,
-	    "SELECT id, time_ms, kind, severity, incident, reason, CASE WHEN length(CAST(evidence AS BLOB)) >= 2048"
-	    " OR NOT json_valid(evidence) THEN json_object('text', substr(evidence, 1, 256))"
-	    " WHEN json_type(evidence) <> 'object' THEN json_object('text', substr(evidence, 1, 256)) ELSE json(evidence) END"
-	    " FROM events WHERE ");
+	/* Written by us, but read as if anybody had: what is no JSON object, or too long for one here, is
+	 * shown as text. */
+	text_add(&sql, "SELECT id, time_ms, kind, severity, incident, reason, CASE WHEN length(CAST(evidence "
+	               "AS BLOB)) >= 2048"
+	               " OR NOT json_valid(evidence) THEN json_object('text', substr(evidence, 1, 256))"
+	               " WHEN json_type(evidence) <> 'object' THEN json_object('text', substr(evidence, 1, "
+	               "256)) ELSE json(evidence) END"
+	               " FROM events WHERE ");
 	write_condition(&sql, filter);
 	text_add(&sql, " ORDER BY id LIMIT ?5");
 	code = prepare(reader, buffer, filter, after, max, &statement);
@@ -250,13 +275,14 @@ int reader_page(struct reader *reader, const struct event_filter *filter, int64_
 	return count;
 }
 
-static int one_number(struct reader *reader, const char *sql, const struct event_filter *filter, int64_t limit,
-    int64_t *value, struct error *why)
+static int one_number(struct reader *reader, const char *sql, const struct event_filter *filter,
+    int64_t limit, int64_t *value, struct error *why)
 {
 	sqlite3_stmt *statement = NULL;
 	int result = 0;
 
-	if (prepare(reader, sql, filter, 0, limit, &statement) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+	if (prepare(reader, sql, filter, 0, limit, &statement) == SQLITE_OK &&
+	    sqlite3_step(statement) == SQLITE_ROW)
 		*value = sqlite3_column_int64(statement, 0);
 	else
 		result = read_fault(reader, why);
@@ -264,8 +290,8 @@ static int one_number(struct reader *reader, const char *sql, const struct event
 	return result;
 }
 
-int reader_before_last(struct reader *reader, const struct event_filter *filter, int64_t count, int64_t *after,
-    struct error *why)
+int reader_before_last(struct reader *reader, const struct event_filter *filter, int64_t count,
+    int64_t *after, struct error *why)
 {
 	char buffer[SQL_MAX];
 	struct text sql;

@@ -1,6 +1,6 @@
-/* The read side of the event store: finds events page by page, whether or not a recorder is writing, the disk is
- * full, or everything is read-only. No read transaction outlives a call, so that a reader that stalls never makes the
- * write-ahead log grow. */
+/* The read side of the event store: finds events page by page, whether or not a recorder is writing, the disk
+ * is full, or everything is read-only. No read transaction outlives a call, so that a reader that stalls
+ * never makes the write-ahead log grow. */
 #ifndef HOLDFAST_RECORDER_READER_H
 #define HOLDFAST_RECORDER_READER_H
 
@@ -13,11 +13,11 @@
 
 #include "base/error.h"
 
-#define READER_PATTERNS_MAX    16
-#define READER_PATTERN_SIZE    128
-#define READER_KIND_SIZE       64
-#define READER_REASON_SIZE     1024
-#define READER_EVIDENCE_SIZE   2048
+#define READER_PATTERNS_MAX  16
+#define READER_PATTERN_SIZE  128
+#define READER_KIND_SIZE     64
+#define READER_REASON_SIZE   1024
+#define READER_EVIDENCE_SIZE 2048
 
 struct event_row {
 	int64_t id, time_ms;
@@ -33,7 +33,8 @@ struct event_filter {
 	uint32_t min_severity; /* enum event_severity */
 	uint64_t incident;     /* 0: any */
 	uint32_t pattern_count;
-	char patterns[READER_PATTERNS_MAX][READER_PATTERN_SIZE]; /* for SQLite's GLOB, made by event_filter_add_kinds */
+	char patterns[READER_PATTERNS_MAX]
+	             [READER_PATTERN_SIZE]; /* for SQLite's GLOB, made by event_filter_add_kinds */
 };
 
 /* Adds comma-separated kinds, in which * stands for any text. Returns 0, or -EINVAL or -E2BIG with *why. */
@@ -50,18 +51,18 @@ struct reader {
 /* Returns 0 or -ENAMETOOLONG; opens nothing. `directory` is copied. */
 int reader_init(struct reader *reader, const char *directory, struct error *why);
 
-/* Opens the store, or opens it anew when it is another file than before: *replaced then becomes true. Returns 0,
- * -ENOENT when there is no store yet, or a negative errno with *why. */
+/* Opens the store, or opens it anew when it is another file than before: *replaced then becomes true. Returns
+ * 0, -ENOENT when there is no store yet, or a negative errno with *why. */
 int reader_open(struct reader *reader, bool *replaced, struct error *why);
 void reader_close(struct reader *reader);
 
 /* The next events with ids above `after`, in order. Returns how many (at most `max`) or a negative errno. */
-int reader_page(struct reader *reader, const struct event_filter *filter, int64_t after, struct event_row *rows, int max,
-    struct error *why);
+int reader_page(struct reader *reader, const struct event_filter *filter, int64_t after,
+    struct event_row *rows, int max, struct error *why);
 
 /* Where to start for the last `count` events that pass: *after is to be given to reader_page. */
-int reader_before_last(struct reader *reader, const struct event_filter *filter, int64_t count, int64_t *after,
-    struct error *why);
+int reader_before_last(struct reader *reader, const struct event_filter *filter, int64_t count,
+    int64_t *after, struct error *why);
 
 /* The highest id stored, 0 for none. Returns 0 or a negative errno. */
 int reader_newest(struct reader *reader, int64_t *id, struct error *why);

@@ -3,8 +3,8 @@
 
 #include "recorder/store.h"
 
-#define ROWS_A_STEP	500
-#define PAGES_A_STEP	256
+#define ROWS_A_STEP     500
+#define PAGES_A_STEP    256
 #define PAGES_KEPT_FREE 256 /* for the events of the next hour */
 
 static int64_t number(struct store *store, const char *sql)
@@ -20,7 +20,8 @@ static int64_t number(struct store *store, const char *sql)
 	return value;
 }
 
-static int delete_some(struct store *store, enum store_statement which, int64_t oldest_ms, int64_t keep_from, int *deleted)
+static int delete_some(
+    struct store *store, enum store_statement which, int64_t oldest_ms, int64_t keep_from, int *deleted)
 {
 	sqlite3_stmt *statement = store->statements[which];
 	int code;

@@ -35,7 +35,7 @@ static const char *const migrations[] = {
     " last_event INTEGER NOT NULL,"
     " events INTEGER NOT NULL,"
     " severity INTEGER NOT NULL," /* the highest of its events */
-    " kind TEXT NOT NULL,"	  /* of the first event: the cause */
+    " kind TEXT NOT NULL,"        /* of the first event: the cause */
     " reason TEXT NOT NULL"
     ") STRICT;"
     "CREATE INDEX incidents_open ON incidents (id) WHERE closed_ms IS NULL;",
@@ -46,34 +46,36 @@ static const char *const migrations[] = {
 /* Retention takes from the front, and the sequence of ids must not begin anew when a table runs empty. */
 static const char *const statements[STORE_STATEMENT_COUNT] = {
     [STORE_INSERT_EVENT] =
-	"INSERT INTO events (id, time_ms, kind, severity, incident, reason, evidence, life, sequence) VALUES"
-	" (?9, ?1, ?2, ?3, ?4, ?5,"
-	"  CASE WHEN ?6 = '' THEN '{}'"
-	"       WHEN NOT json_valid(?6) THEN json_object('text', ?6)"
-	"       WHEN json_type(?6) <> 'object' THEN json_object('text', ?6) ELSE ?6 END,"
-	"  ?7, ?8) ON CONFLICT (life, sequence) DO NOTHING",
+        "INSERT INTO events (id, time_ms, kind, severity, incident, reason, evidence, life, sequence) VALUES"
+        " (?9, ?1, ?2, ?3, ?4, ?5,"
+        "  CASE WHEN ?6 = '' THEN '{}'"
+        "       WHEN NOT json_valid(?6) THEN json_object('text', ?6)"
+        "       WHEN json_type(?6) <> 'object' THEN json_object('text', ?6) ELSE ?6 END,"
+        "  ?7, ?8) ON CONFLICT (life, sequence) DO NOTHING",
     [STORE_INSERT_INCIDENT] =
-	"INSERT INTO incidents (id, opened_ms, last_ms, closed_ms, first_event, last_event, events, severity, kind, reason)"
-	" VALUES (?1, ?2, ?2, CASE WHEN ?6 THEN ?2 END, ?3, ?3, 1, ?4, ?5, ?7)"
-	" ON CONFLICT (id) DO UPDATE SET last_ms = excluded.last_ms, last_event = excluded.last_event,"
-	"  events = events + 1, severity = max(severity, excluded.severity),"
-	"  closed_ms = coalesce(closed_ms, excluded.closed_ms)",
+        "INSERT INTO incidents (id, opened_ms, last_ms, closed_ms, first_event, last_event, events, "
+        "severity, kind, reason)"
+        " VALUES (?1, ?2, ?2, CASE WHEN ?6 THEN ?2 END, ?3, ?3, 1, ?4, ?5, ?7)"
+        " ON CONFLICT (id) DO UPDATE SET last_ms = excluded.last_ms, last_event = excluded.last_event,"
+        "  events = events + 1, severity = max(severity, excluded.severity),"
+        "  closed_ms = coalesce(closed_ms, excluded.closed_ms)",
     [STORE_LAST_SEQUENCE] = "SELECT max(sequence) FROM events WHERE life = ?1",
-    /* ?1 the oldest time kept, ?2 the first id always kept, ?3 how many. An incident that is open is kept whole while
-     * it is spoken of: without a word for as long as events are kept, it will not be closed any more. */
+    /* ?1 the oldest time kept, ?2 the first id always kept, ?3 how many. An incident that is open is kept
+     * whole while it is spoken of: without a word for as long as events are kept, it will not be closed any
+     * more. */
     [STORE_DELETE_OLD] =
-	"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_ms < ?1 AND id < ?2"
-	" AND (incident IS NULL OR incident NOT IN"
-	"  (SELECT id FROM incidents WHERE closed_ms IS NULL AND last_ms >= ?1))"
-	" ORDER BY time_ms LIMIT ?3)",
-    [STORE_DELETE_FIRST] =
-	"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?2"
-	" AND (incident IS NULL OR incident NOT IN"
-	"  (SELECT id FROM incidents WHERE closed_ms IS NULL AND last_ms >= ?1))"
-	" ORDER BY id LIMIT ?3)",
+        "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_ms < ?1 AND id < ?2"
+        " AND (incident IS NULL OR incident NOT IN"
+        "  (SELECT id FROM incidents WHERE closed_ms IS NULL AND last_ms >= ?1))"
+        " ORDER BY time_ms LIMIT ?3)",
+    [STORE_DELETE_FIRST] = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?2"
+                           " AND (incident IS NULL OR incident NOT IN"
+                           "  (SELECT id FROM incidents WHERE closed_ms IS NULL AND last_ms >= ?1))"
+                           " ORDER BY id LIMIT ?3)",
     [STORE_DELETE_INCIDENTS] =
-	"DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE last_event < (SELECT min(id) FROM events)"
-	" AND last_event < ?2 AND (closed_ms IS NOT NULL OR last_ms < ?1) LIMIT ?3)",
+        "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE last_event < ?2"
+        " AND (closed_ms IS NOT NULL OR last_ms < ?1)"
+        " AND NOT EXISTS (SELECT 1 FROM events WHERE incident = incidents.id) LIMIT ?3)",
 };
 
 static int pragma_number(struct store *store, const char *sql, int64_t *value)
@@ -111,15 +113,19 @@ static int prepare_file(struct store *store, struct error *why)
 	}
 	switch (errno) {
 	case ENOENT:
-		return error_set(why, -ENOENT, "Events cannot be stored: the state directory is gone. Make it again.");
+		return error_set(
+		    why, -ENOENT, "Events cannot be stored: the state directory is gone. Make it again.");
 	case EROFS:
-		return error_set(why, -EROFS, "Events cannot be stored: the state directory is on a read-only disk.");
+		return error_set(
+		    why, -EROFS, "Events cannot be stored: the state directory is on a read-only disk.");
 	case EACCES:
 	case EPERM:
-		return error_set(why, -EACCES, "Events cannot be stored: the state directory may not be written by this user.");
+		return error_set(why, -EACCES,
+		    "Events cannot be stored: the state directory may not be written by this user.");
 	case ENOSPC:
 	case EDQUOT:
-		return error_set(why, -ENOSPC, "Events cannot be stored: the disk is full. Free some space on it.");
+		return error_set(
+		    why, -ENOSPC, "Events cannot be stored: the disk is full. Free some space on it.");
 	default:
 		return error_set(why, -errno, "Events cannot be stored: %s.", strerror(errno));
 	}
@@ -139,7 +145,8 @@ static int check_owner(struct store *store, int64_t *version, struct error *why)
 		return error_set(why, -EUCLEAN, "events.db belongs to another program.");
 	if (*version > SCHEMA_VERSION)
 		return error_set(why, -EPROTONOSUPPORT,
-		    "Events cannot be stored: events.db is from a newer Holdfast. Install that one, or move the file away.");
+		    "Events cannot be stored: events.db is from a newer Holdfast. Install that one, or move "
+		    "the file away.");
 	return 0;
 }
 
@@ -148,8 +155,9 @@ static int migrate(struct store *store, int64_t version, struct error *why)
 	for (; version < SCHEMA_VERSION; version++) {
 		char finish[128];
 
-		sqlite3_snprintf(sizeof(finish), finish, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-		    STORE_APPLICATION_ID, (int)version + 1);
+		sqlite3_snprintf(sizeof(finish), finish,
+		    "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", STORE_APPLICATION_ID,
+		    (int)version + 1);
 		if (sqlite3_exec(store->database, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
 		    sqlite3_exec(store->database, migrations[version], NULL, NULL, NULL) != SQLITE_OK ||
 		    sqlite3_exec(store->database, finish, NULL, NULL, NULL) != SQLITE_OK)
@@ -163,10 +171,11 @@ static int prepare_statements(struct store *store, struct error *why)
 	int64_t last_id = 0;
 
 	for (int i = 0; i < STORE_STATEMENT_COUNT; i++)
-		if (sqlite3_prepare_v3(store->database, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i],
-			NULL) != SQLITE_OK)
+		if (sqlite3_prepare_v3(store->database, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+		        &store->statements[i], NULL) != SQLITE_OK)
 			return store_fault(store, why);
-	if (pragma_number(store, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", &last_id) != SQLITE_OK)
+	if (pragma_number(store, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", &last_id) !=
+	    SQLITE_OK)
 		return store_fault(store, why);
 	if (last_id > store->last_id)
 		store->last_id = last_id;
@@ -176,16 +185,18 @@ static int prepare_statements(struct store *store, struct error *why)
 static int open_and_check(struct store *store, struct error *why)
 {
 	/* auto_vacuum comes first: it can be chosen only before the first page is written. */
-	static const char settings[] = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-				       "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576;"
-				       "PRAGMA wal_autocheckpoint = 256; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;"
-				       "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON";
+	static const char settings[] =
+	    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+	    "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 1048576;"
+	    "PRAGMA wal_autocheckpoint = 256; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;"
+	    "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON";
 	int64_t version = 0;
 	int result = prepare_file(store, why);
 
 	if (result < 0)
 		return result;
-	if (sqlite3_open_v2(store->path, &store->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(store->path, &store->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+	        NULL) != SQLITE_OK)
 		return store_fault(store, why);
 	sqlite3_extended_result_codes(store->database, 1);
 	sqlite3_busy_timeout(store->database, 2000);

@@ -14,7 +14,8 @@ int store_init(struct store *store, const char *directory, struct error *why)
 	memset(store, 0, sizeof(*store));
 	/* Room for "events.db.corrupt-20261121T091418Z-99-wal" beside it. */
 	if (strlen(directory) + 64 > sizeof(store->path))
-		return error_set(why, -ENAMETOOLONG, "Events cannot be stored: the state directory's name is too long.");
+		return error_set(
+		    why, -ENAMETOOLONG, "Events cannot be stored: the state directory's name is too long.");
 	text_copy(store->directory, sizeof(store->directory), directory);
 	snprintf(store->path, sizeof(store->path), "%s/" STORE_FILE_NAME, directory);
 	return 0;
@@ -35,29 +36,40 @@ static int io_fault(int system_errno, struct error *why)
 {
 	switch (system_errno) {
 	case ENOSPC:
-		return error_set(why, -ENOSPC, "Events cannot be stored: the disk is full. Free some space on it.");
+		return error_set(
+		    why, -ENOSPC, "Events cannot be stored: the disk is full. Free some space on it.");
 	case EDQUOT:
-		return error_set(why, -EDQUOT, "Events cannot be stored: this user's disk quota is used up. Free some space.");
+		return error_set(why, -EDQUOT,
+		    "Events cannot be stored: this user's disk quota is used up. Free some space.");
 	case EFBIG:
-		return error_set(why, -EFBIG, "Events cannot be stored: events.db reached the largest file size allowed.");
+		return error_set(
+		    why, -EFBIG, "Events cannot be stored: events.db reached the largest file size allowed.");
 	case EROFS:
-		return error_set(why, -EROFS, "Events cannot be stored: the state directory is on a read-only disk.");
+		return error_set(
+		    why, -EROFS, "Events cannot be stored: the state directory is on a read-only disk.");
 	case ENOENT:
-		return error_set(why, -ENOENT, "Events cannot be stored: the state directory is gone. Make it again.");
+		return error_set(
+		    why, -ENOENT, "Events cannot be stored: the state directory is gone. Make it again.");
 	case EACCES:
 	case EPERM:
-		return error_set(why, -EACCES, "Events cannot be stored: the state directory may not be written by this user.");
+		return error_set(why, -EACCES,
+		    "Events cannot be stored: the state directory may not be written by this user.");
 	case 0:
-		return error_set(why, -EIO, "Events cannot be stored: the disk does not take them. Look at the kernel log.");
+		return error_set(why, -EIO,
+		    "Events cannot be stored: the disk does not take them. Look at the kernel log.");
 	default:
-		return error_set(why, -EIO, "Events cannot be stored: %.60s. Look at the kernel log.", strerror(system_errno));
+		return error_set(why, -EIO, "Events cannot be stored: %.60s. Look at the kernel log.",
+		    strerror(system_errno));
 	}
 }
 
 int store_fault(struct store *store, struct error *why)
 {
-	int code = sqlite3_errcode(store->database) & 0xff;
+	/* SQLite knows errno for some failures only; for the others it is what the failed system call left. */
+	int system_errno = errno, code = sqlite3_errcode(store->database) & 0xff;
 
+	if (sqlite3_system_errno(store->database) != 0)
+		system_errno = sqlite3_system_errno(store->database);
 	switch (code) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
@@ -71,14 +83,16 @@ int store_fault(struct store *store, struct error *why)
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
-		return error_set(why, -EROFS, "Events cannot be stored: events.db or its directory is read-only.");
+		return error_set(
+		    why, -EROFS, "Events cannot be stored: events.db or its directory is read-only.");
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		return error_set(why, -EBUSY, "Events cannot be stored: another program keeps events.db locked. End it.");
+		return error_set(
+		    why, -EBUSY, "Events cannot be stored: another program keeps events.db locked. End it.");
 	case SQLITE_NOMEM:
 		return error_set(why, -ENOMEM, "Events cannot be stored: the machine is out of memory.");
 	default:
-		return io_fault(sqlite3_system_errno(store->database), why);
+		return io_fault(system_errno, why);
 	}
 }
 
@@ -92,7 +106,7 @@ static int64_t bounded_severity(uint32_t severity)
 	return severity > SEVERITY_CRITICAL ? SEVERITY_CRITICAL : severity;
 }
 
-/* SQLite's integers are signed: numbers above INT64_MAX are stored as the negative ones with the same bits. */
+/* SQLite's integers are signed: a number above INT64_MAX is stored as the negative one of the same bits. */
 static void bind_number(sqlite3_stmt *statement, int index, uint64_t value)
 {
 	sqlite3_bind_int64(statement, index, (sqlite3_int64)value);
@@ -163,7 +177,8 @@ static int give_up(struct store *store, struct error *why)
 	reset_statements(store);
 	if (!sqlite3_get_autocommit(store->database))
 		sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);
-	/* After an error of the disk nothing is believed about the open file. A full disk and a lock pass by themselves. */
+	/* After an error of the disk nothing is believed about the open file. A full disk and a lock pass by
+	 * themselves. */
 	if (result != -ENOSPC && result != -EBUSY)
 		store_close(store);
 	return result;
@@ -172,6 +187,7 @@ static int give_up(struct store *store, struct error *why)
 static int write_once(struct store *store, const struct message_event *events, size_t count, int64_t first_id,
     struct error *why)
 {
+	errno = 0;
 	if (sqlite3_exec(store->database, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
 		return give_up(store, why);
 	for (size_t i = 0; i < count; i++) {
@@ -187,7 +203,8 @@ static int write_once(struct store *store, const struct message_event *events, s
 	return 0;
 }
 
-/* The log goes first: a log left behind would be taken for the new file's own. A name that is taken is not used. */
+/* The log goes first: a log left behind would be taken for the new file's own. A name that is taken is not
+ * used. */
 static int put_aside(struct store *store, struct error *why)
 {
 	char time_text[CLOCK_TEXT_MAX], from[PATH_MAX], to[PATH_MAX];
@@ -195,9 +212,11 @@ static int put_aside(struct store *store, struct error *why)
 
 	clock_format(time_text, sizeof(time_text), clock_real_ms());
 	for (int number = 1; number < 100; number++) {
-		snprintf(store->moved_to, sizeof(store->moved_to), STORE_FILE_NAME ".corrupt-%.19sZ", time_text);
+		snprintf(
+		    store->moved_to, sizeof(store->moved_to), STORE_FILE_NAME ".corrupt-%.19sZ", time_text);
 		if (number > 1)
-			snprintf(store->moved_to, sizeof(store->moved_to), STORE_FILE_NAME ".corrupt-%.19sZ-%d", time_text, number);
+			snprintf(store->moved_to, sizeof(store->moved_to),
+			    STORE_FILE_NAME ".corrupt-%.19sZ-%d", time_text, number);
 		snprintf(to, sizeof(to), "%.*s/%.*s", PATH_MAX - 64, store->directory, 59, store->moved_to);
 		if (lstat(to, &status) < 0)
 			break;
@@ -218,11 +237,12 @@ static int put_aside(struct store *store, struct error *why)
 /* Nobody may find a gap without a word: the new file begins with what happened to the old one. */
 static int write_note(struct store *store, struct error *why)
 {
-	struct message_event event = {.real_ms = clock_real_ms(), .severity = SEVERITY_WARNING, .kind = "store.replaced"};
+	struct message_event event = {
+	    .real_ms = clock_real_ms(), .severity = SEVERITY_WARNING, .kind = "store.replaced"};
 	int result;
 
-	/* Ids never run backwards, so that "after 17" means the same to every reader. Where the old ones are not known,
-	 * seconds since 1970 are higher. */
+	/* Ids never run backwards, so that "after 17" means the same to every reader. Where the old ones are
+	 * not known, seconds since 1970 are higher. */
 	if (store->last_id == 0)
 		store->last_id = clock_real_ms() / 1000;
 	text_copy(event.reason, sizeof(event.reason), store->note);
@@ -242,8 +262,8 @@ static int replace(struct store *store, const char *cause, struct error *why)
 	result = put_aside(store, why);
 	if (result < 0)
 		return result;
-	snprintf(store->note, sizeof(store->note), "%s It was put aside as %s, and a new one was begun.", cause,
-	    store->moved_to);
+	snprintf(store->note, sizeof(store->note), "%.100s It was put aside as %s, and a new one was begun.",
+	    cause, store->moved_to);
 	return 0;
 }
 
@@ -279,8 +299,8 @@ static bool is_there(const struct store *store, const char *suffix)
 	return lstat(path, &status) == 0;
 }
 
-/* Whether what was written is where people will look for it: a file removed while open takes commits and keeps
- * none. Closing saves what it can: when only the log was removed, its content goes into the file. */
+/* Whether what was written is where people will look for it: a file removed while open takes commits and
+ * keeps none. Closing saves what it can: when only the log was removed, its content goes into the file. */
 static bool still_in_place(struct store *store)
 {
 	int moved = 0;
@@ -291,7 +311,8 @@ static bool still_in_place(struct store *store)
 	store_close(store);
 	if (!is_there(store, ""))
 		text_copy(store->note, sizeof(store->note),
-		    "events.db was removed while in use: a new one was begun, and the events before are gone.");
+		    "events.db was removed while in use: a new one was begun, and the events before are "
+		    "gone.");
 	return false;
 }
 
@@ -308,7 +329,9 @@ int store_write(struct store *store, const struct message_event *events, size_t 
 		if (result < 0 && result != -EUCLEAN)
 			return result;
 	}
-	return result < 0 ? result : error_set(why, -ESTALE, "Events cannot be stored: events.db is removed again and again.");
+	return result < 0 ? result
+	                  : error_set(why, -ESTALE,
+	                        "Events cannot be stored: events.db is removed again and again.");
 }
 
 int store_last_sequence(struct store *store, uint64_t life, uint64_t *sequence, struct error *why)
@@ -340,6 +363,7 @@ int store_probe(struct store *store, struct error *why)
 	if (result < 0)
 		return result;
 	store_settle(store);
+	errno = 0;
 	/* The number is what it was: the page that holds it is written all the same. */
 	sqlite3_snprintf(sizeof(sql), sql, "PRAGMA application_id = %d", STORE_APPLICATION_ID);
 	if (sqlite3_exec(store->database, sql, NULL, NULL, NULL) != SQLITE_OK)

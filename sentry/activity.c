@@ -26,8 +26,9 @@ static uint64_t read_ticks(int pid)
 		return 0;
 	after = strrchr(line, ')');
 	if (after == NULL ||
-	    sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64,
-		&user, &kernel, &waited_user, &waited_kernel) != 4)
+	    sscanf(after + 1,
+	        " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64,
+	        &user, &kernel, &waited_user, &waited_kernel) != 4)
 		return 0;
 	return user + kernel + (uint64_t)waited_user + (uint64_t)waited_kernel;
 }
@@ -79,6 +80,6 @@ void activity_read(int pid, struct activity *activity)
 bool activity_moved(const struct activity *before, const struct activity *after)
 {
 	/* A child that ended takes its ticks away until it is waited for: less is a movement, too. */
-	return after->cpu_ticks >= before->cpu_ticks + TICKS_THAT_COUNT || after->cpu_ticks < before->cpu_ticks ||
-	       after->io_bytes >= before->io_bytes + BYTES_THAT_COUNT;
+	return after->cpu_ticks >= before->cpu_ticks + TICKS_THAT_COUNT ||
+	       after->cpu_ticks < before->cpu_ticks || after->io_bytes >= before->io_bytes + BYTES_THAT_COUNT;
 }

@@ -165,10 +165,8 @@ static int open_fifo(const char *runtime_dir)
 
 static void try_open(struct console *console)
 {
-	int fd = console->closed ? -1 : open_fifo(console->runtime_dir);
+	int fd = open_fifo(console->runtime_dir);
 
-	if (console->closed)
-		return;
 	if (fd >= 0 && loop_source_watch(console->loop, &console->source, fd, EPOLLIN) < 0)
 		file_close(&fd);
 	if (fd < 0)
@@ -180,13 +178,18 @@ static void reopen_due(struct loop_timer *timer)
 	try_open(timer->context);
 }
 
-void console_start(struct console *console)
+void console_init(struct console *console)
 {
 	console->begins_line = true;
 	console->source = (struct loop_source){.fd = -1, .callback = console_readable, .context = console};
 	console->reopen = (struct loop_timer){.callback = reopen_due, .context = console};
 	console->flush = (struct loop_timer){.callback = flush_due, .context = console};
 	console->settle = (struct loop_timer){.callback = settle_due, .context = console};
+}
+
+void console_start(struct console *console)
+{
+	console->started = true;
 	try_open(console);
 }
 
@@ -206,13 +209,13 @@ static bool is_current(const struct console *console)
 	struct stat there, open;
 
 	snprintf(path, sizeof(path), "%s/" CONSOLE_NAME, console->runtime_dir);
-	return lstat(path, &there) == 0 && fstat(console->source.fd, &open) == 0 && there.st_dev == open.st_dev &&
-	       there.st_ino == open.st_ino;
+	return lstat(path, &there) == 0 && fstat(console->source.fd, &open) == 0 &&
+	       there.st_dev == open.st_dev && there.st_ino == open.st_ino;
 }
 
 void console_reopen(struct console *console)
 {
-	if (console->source.fd >= 0 && is_current(console))
+	if (!console->started || (console->source.fd >= 0 && is_current(console)))
 		return;
 	if (console->source.fd >= 0) {
 		console_drain(console, TAIL_BYTES);
@@ -223,7 +226,7 @@ void console_reopen(struct console *console)
 
 void console_close(struct console *console)
 {
-	console->closed = true;
+	console->started = false;
 	release_fifo(console);
 	flush_held(console);
 	loop_timer_arm(console->loop, &console->reopen, 0);

@@ -1,5 +1,6 @@
-/* The gateway's console: drained from its FIFO without ever making the gateway wait, handed to the sinks in whole
- * lines, and remembered for a while. One disk, one terminal or one reader that stands still costs lines, never time. */
+/* The gateway's console: drained from its FIFO without ever making the gateway wait, handed to the sinks in
+ * whole lines, and remembered for a while. One disk, one terminal or one reader that stands still costs
+ * lines, never time. */
 #ifndef HOLDFAST_SENTRY_CONSOLE_H
 #define HOLDFAST_SENTRY_CONSOLE_H
 
@@ -11,7 +12,7 @@
 #include "sentry/sink.h"
 #include "sentry/tail.h"
 
-#define CONSOLE_NAME	   "console" /* in the runtime directory */
+#define CONSOLE_NAME       "console" /* in the runtime directory */
 #define CONSOLE_READ_BYTES (64 * 1024)
 
 struct console {
@@ -34,17 +35,20 @@ struct console {
 
 	/* Private: what was read, beginning with the unfinished line. */
 	size_t held;
-	bool begins_line, closed;
+	bool begins_line, started;
 	char buffer[LINE_MAX_BYTES + CONSOLE_READ_BYTES];
 };
 
-/* Members before `source` are set. Opens the FIFO, or tries again every second. */
+/* Members before `source` are set. Does nothing yet: all else may be called from now on. */
+void console_init(struct console *console);
+
+/* Opens the FIFO, or tries again every second. */
 void console_start(struct console *console);
 
 /* Reads what is in the FIFO now, at most `limit` bytes; the unfinished line counts as one. */
 void console_drain(struct console *console, uint64_t limit);
 
-/* The FIFO may have been made anew: opens the one that is there now. */
+/* The FIFO may have been made anew: opens the one that is there now, once started. */
 void console_reopen(struct console *console);
 
 /* Reads no more. */

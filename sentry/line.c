@@ -83,8 +83,10 @@ const char *line_size(char *target, size_t target_size, uint64_t bytes)
 	else if (bytes < 1000 * 1000)
 		snprintf(target, target_size, "%" PRIu64 ".%" PRIu64 " kB", bytes / 1000, bytes / 100 % 10);
 	else if (bytes < UINT64_C(1000000000))
-		snprintf(target, target_size, "%" PRIu64 ".%" PRIu64 " MB", bytes / 1000000, bytes / 100000 % 10);
+		snprintf(
+		    target, target_size, "%" PRIu64 ".%" PRIu64 " MB", bytes / 1000000, bytes / 100000 % 10);
 	else
-		snprintf(target, target_size, "%" PRIu64 ".%" PRIu64 " GB", bytes / 1000000000, bytes / 100000000 % 10);
+		snprintf(target, target_size, "%" PRIu64 ".%" PRIu64 " GB", bytes / 1000000000,
+		    bytes / 100000000 % 10);
 	return target;
 }

@@ -8,8 +8,9 @@
 /* Longer lines are passed through in pieces of this size. */
 #define LINE_MAX_BYTES (16 * 1024)
 
-/* Copies a line without escape sequences (ECMA-48: CSI, OSC and other strings, single escapes) and without control
- * characters; a tab becomes a blank. Cut to fit and NUL-terminated. Returns the length of the copy. */
+/* Copies a line without escape sequences (ECMA-48: CSI, OSC and other strings, single escapes) and without
+ * control characters; a tab becomes a blank. Cut to fit and NUL-terminated. Returns the length of the copy.
+ */
 size_t line_strip(char *target, size_t target_size, const char *bytes, size_t length);
 
 /* How many line ends there are, several bytes at a time. */

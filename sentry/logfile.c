@@ -34,8 +34,8 @@ static int open_file(struct logfile *logfile)
 	if (directory < 0)
 		return -errno;
 	/* O_NONBLOCK: a FIFO put in its place must not hang us. Read too, to see how it ends. */
-	logfile->fd =
-	    openat(directory, LOGFILE_NAME, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	logfile->fd = openat(
+	    directory, LOGFILE_NAME, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	if (logfile->fd < 0)
 		return -errno;
 	if (fstat(logfile->fd, &stat) < 0 || !S_ISREG(stat.st_mode)) {

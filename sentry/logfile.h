@@ -1,5 +1,5 @@
-/* The console on disk: DIRECTORY/console.log and its predecessors console.log.1 ... .4, of bounded size together.
- * Belongs to one sink's thread; blocks as the disk does. */
+/* The console on disk: DIRECTORY/console.log and its predecessors console.log.1 ... .4, of bounded size
+ * together. Belongs to one sink's thread; blocks as the disk does. */
 #ifndef HOLDFAST_SENTRY_LOGFILE_H
 #define HOLDFAST_SENTRY_LOGFILE_H
 
@@ -7,10 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define LOGFILE_NAME	   "console.log"
-#define LOGFILE_KEPT	   4 /* predecessors */
-#define LOGFILE_BYTES_MAX  (10 * 1000 * 1000)
-#define LOGFILE_BYTES_MIN  (128 * 1024)
+#define LOGFILE_NAME      "console.log"
+#define LOGFILE_KEPT      4 /* predecessors */
+#define LOGFILE_BYTES_MAX (10 * 1000 * 1000)
+#define LOGFILE_BYTES_MIN (128 * 1024)
 
 struct logfile {
 	const char *directory; /* borrowed */
@@ -23,8 +23,8 @@ struct logfile {
 /* All files together stay within a quarter of `retention_bytes`, and one within LOGFILE_BYTES_MAX. */
 void logfile_init(struct logfile *logfile, const char *directory, int64_t retention_bytes);
 
-/* Appends some of the bytes, rotating between lines; opens the file when it is not open, is gone, or failed before.
- * A sink_write: returns how many bytes were written, or a negative errno. */
+/* Appends some of the bytes, rotating between lines; opens the file when it is not open, is gone, or failed
+ * before. A sink_write: returns how many bytes were written, or a negative errno. */
 ssize_t logfile_write(void *logfile, const char *bytes, size_t length);
 
 void logfile_close(struct logfile *logfile);

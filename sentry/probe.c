@@ -4,19 +4,21 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "channel/message.h"
 #include "format/json5.h"
 #include "process/procfs.h"
 
-#define QUICK_MS	 250
-#define SLOW_MS		 1000
-#define QUICK_FOR_MS	 30000
-#define LOOK_MS		 5000
+#define QUICK_MS         250
+#define SLOW_MS          1000
+#define QUICK_FOR_MS     30000
+#define LOOK_MS          5000
 #define SECOND_ANSWER_MS 2000 /* without a start-up probe: it answers now as it did so long ago */
-#define NO_RESTART_MS	 5000 /* after the word of a drain: it still says started, so the drain was called off */
-#define ANSWER_VALUES	 128
+#define NO_RESTART_MS    5000 /* after the word of a drain: it still says started, so the drain was called off \
+	                       */
+#define ANSWER_VALUES 128
 
-static enum probe_answer read_json(const struct gateway_facts *facts, unsigned status, const char *body,
-    size_t body_length, char *said)
+static enum probe_answer read_json(
+    const struct gateway_facts *facts, unsigned status, const char *body, size_t body_length, char *said)
 {
 	struct json_value values[ANSWER_VALUES];
 	char strings[2048];
@@ -30,16 +32,17 @@ static enum probe_answer read_json(const struct gateway_facts *facts, unsigned s
 		return PROBE_TURNING;
 	ok = json_find(&document, json_root(&document), "ok");
 	word = json_find(&document, json_root(&document), "status");
-	if (word != NULL && word->type == JSON_STRING)
-		text_copy(said, sizeof(((struct probe *)0)->said), word->string.bytes);
-	if (status == 200 && ok != NULL && ok->type == JSON_BOOL && ok->boolean && word != NULL &&
+	if (word == NULL || word->type != JSON_STRING)
+		return PROBE_TURNING;
+	text_copy(said, sizeof(((struct probe *)0)->said), word->string.bytes);
+	if (status == 200 && ok != NULL && ok->type == JSON_BOOL && ok->boolean &&
 	    json_string_is(word, facts->startup_status))
 		return PROBE_STARTED;
 	return PROBE_NOT_YET;
 }
 
-enum probe_answer probe_read_answer(const struct gateway_facts *facts, unsigned status, const char *body,
-    size_t body_length, char *said)
+enum probe_answer probe_read_answer(
+    const struct gateway_facts *facts, unsigned status, const char *body, size_t body_length, char *said)
 {
 	enum probe_answer answer;
 
@@ -130,21 +133,24 @@ static void get_done(struct http_get *get, enum http_get_result result)
 	    [HTTP_GET_IMPOSSIBLE] = PROBE_NOTHING,
 	};
 	struct probe *probe = get->context;
-	int64_t now_ms = clock_boot_ms(), pause_ms = now_ms - probe->began_ms < QUICK_FOR_MS ? QUICK_MS : SLOW_MS;
+	int64_t now_ms = clock_boot_ms(),
+	        pause_ms = now_ms - probe->began_ms < QUICK_FOR_MS ? QUICK_MS : SLOW_MS;
 	enum probe_answer answer = answers[result];
 
 	if (result == HTTP_GET_ANSWERED) {
 		char said[sizeof(probe->said)];
 
-		answer = probe_read_answer(reading_facts(probe), get->status, get->body, get->body_length, said);
+		answer =
+		    probe_read_answer(reading_facts(probe), get->status, get->body, get->body_length, said);
 		probe->speaks_json = probe->speaks_json || said[0] != '\0';
 		probe->answer_changed = probe->answer_changed || strcmp(said, probe->said) != 0;
 		probe->status = get->status;
 		text_copy(probe->said, sizeof(probe->said), said);
-		if (is_foreign(probe))
+		if (answer >= PROBE_TURNING && is_foreign(probe))
 			answer = PROBE_FOREIGN;
 	}
-	loop_timer_arm(probe->loop, &probe->next, probe->asked_ms + pause_ms > now_ms ? probe->asked_ms + pause_ms : now_ms);
+	loop_timer_arm(probe->loop, &probe->next,
+	    probe->asked_ms + pause_ms > now_ms ? probe->asked_ms + pause_ms : now_ms);
 	note_answer(probe, answer);
 }
 
@@ -154,7 +160,8 @@ static void ask(struct loop_timer *timer)
 	const char *path = settings_string(probe->settings, probe->settings->health.ready_path);
 
 	probe->asked_ms = clock_boot_ms();
-	if (http_get_start(&probe->get, probe->settings->gateway.port, path, probe->settings->health.timeout_ms) < 0)
+	if (http_get_start(
+	        &probe->get, probe->settings->gateway.port, path, probe->settings->health.timeout_ms) < 0)
 		loop_timer_arm(probe->loop, &probe->next, probe->asked_ms + SLOW_MS);
 }
 
@@ -166,7 +173,7 @@ static void look(struct loop_timer *timer)
 
 	activity_read(probe->pid, &now);
 	moved = probe->answer_changed || *probe->console_bytes != probe->seen_console_bytes ||
-		activity_moved(&probe->activity, &now);
+	        activity_moved(&probe->activity, &now);
 	probe->activity = now;
 	probe->seen_console_bytes = *probe->console_bytes;
 	probe->answer_changed = false;
@@ -207,7 +214,8 @@ void probe_start(struct probe *probe, uint64_t generation, int pid)
 {
 	begin(probe, generation, pid);
 	probe->rewatching = false;
-	if (probe->settings->gateway.port == 0 || settings_string(probe->settings, probe->settings->health.ready_path)[0] == '\0')
+	if (probe->settings->gateway.port == 0 ||
+	    settings_string(probe->settings, probe->settings->health.ready_path)[0] == '\0')
 		say_ready(probe, "there is nothing to ask, so running is ready,");
 }
 

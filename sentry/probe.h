@@ -14,13 +14,13 @@
 
 /* What the gateway's port said, from "nothing" to "up". */
 enum probe_answer {
-	PROBE_NOTHING,	/* not asked yet */
-	PROBE_REFUSED,	/* nothing listens */
-	PROBE_SILENT,	/* connected, but no answer in time */
+	PROBE_NOTHING,  /* not asked yet */
+	PROBE_REFUSED,  /* nothing listens */
+	PROBE_SILENT,   /* connected, but no answer in time */
 	PROBE_NONSENSE, /* something, but no HTTP */
-	PROBE_FOREIGN,	/* a process that is not of this gateway answers */
-	PROBE_NOT_YET,	/* it says that it is starting, or draining */
-	PROBE_TURNING,	/* it answers, but has no start-up probe to say more */
+	PROBE_FOREIGN,  /* a process that is not of this gateway answers */
+	PROBE_NOT_YET,  /* it says that it is starting, or draining */
+	PROBE_TURNING,  /* it answers, but has no start-up probe to say more */
 	PROBE_STARTED,
 };
 
@@ -53,7 +53,8 @@ void probe_init(struct probe *probe);
 /* Begins anew for this gateway. */
 void probe_start(struct probe *probe, uint64_t generation, int pid);
 
-/* The gateway, which is up, drains by itself and may start again in the same process: `ready` will be said again. */
+/* The gateway, which is up, drains by itself and may start again in the same process: `ready` will be said
+ * again. */
 void probe_drain_began(struct probe *probe, uint64_t generation, int pid);
 
 /* The console line came by which versions without a start-up probe say that they serve. */
@@ -62,7 +63,7 @@ void probe_heard_listening(struct probe *probe);
 void probe_stop(struct probe *probe);
 
 /* Reads the answer to GET startup_path. For tests: pure. `said` holds 32 bytes. */
-enum probe_answer probe_read_answer(const struct gateway_facts *facts, unsigned status, const char *body,
-    size_t body_length, char *said);
+enum probe_answer probe_read_answer(
+    const struct gateway_facts *facts, unsigned status, const char *body, size_t body_length, char *said);
 
 #endif

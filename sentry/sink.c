@@ -10,12 +10,13 @@
 
 #include "sentry/line.h"
 
-#define BACKOFF_FIRST_S	   1
-#define BACKOFF_MAX_S	   30
+#define BACKOFF_FIRST_S    1
+#define BACKOFF_MAX_S      30
 #define THREAD_STACK_BYTES (256 * 1024)
-#define NOTICE_MAX	   200
+#define NOTICE_MAX         200
 
-static void wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t timeout_ms, const bool *until)
+static void wait_until(
+    pthread_cond_t *condition, pthread_mutex_t *lock, int64_t timeout_ms, const bool *until)
 {
 	struct timespec due;
 
@@ -174,7 +175,8 @@ const char *sink_loss_words(const struct sink *sink, int error)
 	}
 }
 
-/* With the lock held. Resumes only when half the ring is free: a notice for every few lines would be noise. */
+/* With the lock held. Resumes only when half the ring is free: a notice for every few lines would be noise.
+ */
 static bool resume(struct sink *sink)
 {
 	char notice[NOTICE_MAX], size[24];
@@ -182,9 +184,10 @@ static bool resume(struct sink *sink)
 
 	if (sink->length > SINK_BYTES / 2)
 		return false;
-	length = snprintf(notice, sizeof(notice), "%s%s[holdfast] %" PRIu64 " lines (%s) were dropped here: %s\n",
-	    sink->mid_line ? "\n" : "", sink->notice_prefix, sink->untold.lines,
-	    line_size(size, sizeof(size), sink->untold.bytes), sink_loss_words(sink, sink->untold.error));
+	length =
+	    snprintf(notice, sizeof(notice), "%s%s[holdfast] %" PRIu64 " lines (%s) were dropped here: %s\n",
+	        sink->mid_line ? "\n" : "", sink->notice_prefix, sink->untold.lines,
+	        line_size(size, sizeof(size), sink->untold.bytes), sink_loss_words(sink, sink->untold.error));
 	append(sink, notice, (size_t)length);
 	sink->untold = (struct sink_losses){0};
 	sink->dropping = false;

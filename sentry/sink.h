@@ -1,6 +1,6 @@
-/* Where console lines go: a bounded ring of bytes, filled by the loop, emptied by a thread of its own that may block
- * on a slow disk or terminal as long as it likes. What does not fit is dropped in whole lines and counted, and said
- * in the same place once there is room again. The loop never waits for a sink. */
+/* Where console lines go: a bounded ring of bytes, filled by the loop, emptied by a thread of its own that
+ * may block on a slow disk or terminal as long as it likes. What does not fit is dropped in whole lines and
+ * counted, and said in the same place once there is room again. The loop never waits for a sink. */
 #ifndef HOLDFAST_SENTRY_SINK_H
 #define HOLDFAST_SENTRY_SINK_H
 
@@ -14,8 +14,8 @@
 #define SINK_RESERVE   (16 * 1024) /* kept for our own lines */
 #define SINK_WRITE_MAX (64 * 1024)
 
-/* Called from the sink's thread only; may block. Writes some of the bytes and returns how many, at least one, or a
- * negative errno: then it is called again later with the same bytes, after 1 s, 2 s ... 30 s. */
+/* Called from the sink's thread only; may block. Writes some of the bytes and returns how many, at least one,
+ * or a negative errno: then it is called again later with the same bytes, after 1 s, 2 s ... 30 s. */
 typedef ssize_t sink_write(void *context, const char *bytes, size_t length);
 
 struct sink_losses {
@@ -26,7 +26,7 @@ struct sink_losses {
 struct sink {
 	sink_write *write;
 	void *context;
-	const char *slow_words;	   /* what to say when it was only slow */
+	const char *slow_words;    /* what to say when it was only slow */
 	const char *notice_prefix; /* before "[holdfast] ..." */
 
 	pthread_t thread;
@@ -40,14 +40,15 @@ struct sink {
 
 	/* Used by the loop only. */
 	bool dropping, mid_line;
-	struct sink_losses untold, unreported; /* not yet said in the sink; not yet taken by sink_take_losses */
+	struct sink_losses untold,
+	    unreported; /* not yet said in the sink; not yet taken by sink_take_losses */
 };
 
 /* `sink` has its first four members set. Starts the thread. Returns 0 or a negative errno. */
 int sink_init(struct sink *sink);
 
-/* Adds console bytes: whole lines, or a piece of a long or unfinished one. `begins_line`: the first byte is a line's
- * first. Never blocks. */
+/* Adds console bytes: whole lines, or a piece of a long or unfinished one. `begins_line`: the first byte is a
+ * line's first. Never blocks. */
 void sink_offer(struct sink *sink, const char *bytes, size_t length, bool begins_line);
 
 /* Adds a line of ours (without line end), which never lands inside another line. */

@@ -26,7 +26,8 @@ static bool is_coloured(int fd)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
-	return isatty(fd) && (no_color == NULL || *no_color == '\0') && term != NULL && strcmp(term, "dumb") != 0;
+	return isatty(fd) && (no_color == NULL || *no_color == '\0') && term != NULL &&
+	       strcmp(term, "dumb") != 0;
 }
 
 void stream_init(struct stream *stream, int fd)
@@ -37,7 +38,8 @@ void stream_init(struct stream *stream, int fd)
 static bool is_permanent(const struct stream *stream, int error)
 {
 	/* EIO: a terminal that hung up. A file may work again. */
-	return error == EPIPE || error == EBADF || error == ECONNRESET || (error == EIO && isatty(stream->fd));
+	return error == EPIPE || error == EBADF || error == ECONNRESET ||
+	       (error == EIO && isatty(stream->fd));
 }
 
 ssize_t stream_write(void *context, const char *bytes, size_t length)

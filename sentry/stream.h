@@ -1,4 +1,5 @@
-/* The console where Holdfast was started: a terminal, a pipe, a file, or the journal. Belongs to one sink's thread. */
+/* The console where Holdfast was started: a terminal, a pipe, a file, or the journal. Belongs to one sink's
+ * thread. */
 #ifndef HOLDFAST_SENTRY_STREAM_H
 #define HOLDFAST_SENTRY_STREAM_H
 
@@ -12,7 +13,8 @@ struct stream {
 	bool broken; /* its reader is gone for good */
 };
 
-/* Looks at what `fd` is: with JOURNAL_STREAM (systemd.exec(5)), TERM and NO_COLOR as the environment has them. */
+/* Looks at what `fd` is: with JOURNAL_STREAM (systemd.exec(5)), TERM and NO_COLOR as the environment has
+ * them. */
 void stream_init(struct stream *stream, int fd);
 
 /* A sink_write. Once the reader is gone everything is accepted and forgotten: nobody is left to miss it. */

@@ -47,8 +47,8 @@ static void add_next_line(const char *bytes, size_t length, char *line, size_t l
 	text_add(&text, next + strspn(next, " -"));
 }
 
-void words_read(
-    const struct gateway_facts *facts, const char *bytes, size_t length, uint32_t *words, char *line, size_t line_size)
+void words_read(const struct gateway_facts *facts, const char *bytes, size_t length, uint32_t *words,
+    char *line, size_t line_size)
 {
 	struct backwards at = {.bytes = bytes, .left = length};
 	const char *raw;
@@ -89,7 +89,8 @@ void words_name_holder(uint32_t port, char *line, size_t line_size)
 	if (holder.pid > 0)
 		text_addf(&text, "port %u is held by pid %d (%s)", (unsigned)port, holder.pid, holder.name);
 	else
-		text_addf(&text, "port %u is held by a process of user %u", (unsigned)port, (unsigned)holder.uid);
+		text_addf(
+		    &text, "port %u is held by a process of user %u", (unsigned)port, (unsigned)holder.uid);
 	if (said[0] != '\0') {
 		text_add(&text, ": ");
 		text_add(&text, said);

@@ -95,7 +95,7 @@ void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_
 	supervisor_step(supervisor, &event);
 }
 
-static struct tree tree_of(const struct supervisor *supervisor, char *marker)
+static struct tree tree_of(struct supervisor *supervisor, char *marker)
 {
 	struct tree tree = {.containment = &supervisor->containment};
 
@@ -110,6 +110,18 @@ static struct tree tree_of(const struct supervisor *supervisor, char *marker)
 		tree.marker = marker;
 	}
 	return tree;
+}
+
+/* A cgroup made anew has new descriptors. */
+static void renew_containment(struct supervisor *supervisor)
+{
+	if (!supervisor->containment.killed)
+		return;
+	loop_source_retire(&supervisor->containment_source);
+	containment_renew(&supervisor->containment);
+	if (supervisor->containment.events_fd >= 0)
+		loop_source_watch(
+		    &supervisor->loop, &supervisor->containment_source, supervisor->containment.events_fd, EPOLLPRI);
 }
 
 static void tell_orphans(struct supervisor *supervisor, const struct tree_report *report)
@@ -156,11 +168,13 @@ static void forget_gateway(struct supervisor *supervisor)
 static int spawn(struct supervisor *supervisor)
 {
 	const struct settings *settings = supervisor->settings;
+	struct containment *containment = &supervisor->containment;
 	const struct spawn_plan plan = {.arguments = supervisor->arguments,
 	    .environment = supervisor->environment,
 	    .working_directory = settings_string(settings, settings->gateway.working_directory),
 	    .console = supervisor->console.path,
-	    .cgroup_fd = supervisor->containment.directory_fd,
+	    .cgroup_fd = containment->directory_fd,
+	    .move_in = containment->move_in,
 	    .marker_value = supervisor->marker + sizeof(MARKER_VARIABLE),
 	    .instance = settings->instance};
 	struct spawned spawned;
@@ -178,6 +192,8 @@ static int spawn(struct supervisor *supervisor)
 	supervisor->words[0] = '\0';
 	save(supervisor);
 	result = spawn_release(&spawned);
+	if (containment->move_in)
+		supervisor->gateway.in_cgroup = containment_is_populated(containment);
 	if (result == 0) {
 		watch_gateway(supervisor);
 		return 0;
@@ -190,8 +206,10 @@ static int spawn(struct supervisor *supervisor)
 
 static void carry_out_spawn(struct supervisor *supervisor, struct supervision_event *result)
 {
-	int code = spawn(supervisor);
+	int code;
 
+	renew_containment(supervisor);
+	code = spawn(supervisor);
 	result->type = code == 0 ? ON_SPAWNED : ON_SPAWN_FAILED;
 	result->value = -code;
 }

@@ -65,7 +65,7 @@ void world_forget_messages(struct world *world)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < world->pending_count; i++)
-		if (world->pending[i].what != HAPPEN_DELIVER)
+		if (world->pending[i].what != HAPPEN_DELIVER && world->pending[i].what != HAPPEN_REPORT)
 			world->pending[kept++] = world->pending[i];
 	world->pending_count = kept;
 	for (uint32_t i = kept / 2; i-- > 0;)

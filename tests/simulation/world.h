@@ -21,13 +21,15 @@
 /* What is due in the world. The gateway's own are void once it is another or has restarted itself. */
 enum happening {
 	HAPPEN_DELIVER, /* an event reaches the supervisor */
+	HAPPEN_REPORT,	/* the same for the kernel's report of an end: never dropped */
 	HAPPEN_MOVES,	/* the gateway makes progress in its start */
 	HAPPEN_READY,
 	HAPPEN_EXITS,
 	HAPPEN_DRAINS, /* it begins to drain by itself */
 	HAPPEN_RESTARTS, /* ... and starts anew in the same process */
 	HAPPEN_HANGS,
-	HAPPEN_MENDED, /* a person mends the configuration, or runs the migration */
+	HAPPEN_TREE_CHANGED, /* a process of the tree has ended at last */
+	HAPPEN_MENDED,	     /* a person mends the configuration, or runs the migration */
 	HAPPEN_MEDDLE  /* something that nobody asked for: people, noise, the host, the supervisor's own death */
 };
 
@@ -75,6 +77,7 @@ struct world {
 	struct gateway_process gateway;
 	struct helper helpers[WORLD_HELPERS_MAX];
 
+	uint64_t ready_generation; /* the last that was ever ready */
 	uint64_t probed_generation; /* the sentry was asked to say when it is ready */
 	bool watches_config;
 	bool config_broken, migration_needed;
@@ -124,6 +127,8 @@ void gateway_terminate(struct world *world);
 uint32_t gateway_kill_tree(struct world *world, uint64_t generation, bool *holds);
 void gateway_exit(struct world *world, struct supervision_exit exit);
 void gateway_happening(struct world *world, const struct pending *pending);
+/* Whether a process of the tree is left; those that nothing can end and that were told of only with `told`. */
+bool gateway_tree_left(const struct world *world, bool told);
 void gateway_reap_helpers(struct world *world);
 struct supervision_exit gateway_draw_exit(struct world *world);
 

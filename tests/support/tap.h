@@ -1,11 +1,13 @@
-/* A small harness for unit tests: prints TAP. A test program is a list of TEST(name) { ... } and nothing else.
+/* A small harness for unit tests: prints TAP. A test program is a list of TEST(name) { ... } and nothing
+ * else.
  *
  *   TEST("a resent event is stored once") {
  *           CHECK(count == 1);
  *           CHECK_TEXT(kind, "gateway.exited");
  *   }
  *
- * A failed CHECK says where, and the test goes on. A test whose needs are missing calls SKIP("why") and returns. */
+ * A failed CHECK says where, and the test goes on. A test whose needs are missing calls SKIP("why") and
+ * returns. */
 #ifndef HOLDFAST_TESTS_SUPPORT_TAP_H
 #define HOLDFAST_TESTS_SUPPORT_TAP_H
 
@@ -47,24 +49,24 @@ static inline bool tap_check_text(const char *seen, const char *wanted, const ch
 
 	if (!same) {
 		tap_failures++;
-		printf("# %s:%d: wanted: %s\n# %s:%d:   seen: %s\n", file, line, wanted != NULL ? wanted : "(null)", file, line,
-		    seen != NULL ? seen : "(null)");
+		printf("# %s:%d: wanted: %s\n# %s:%d:   seen: %s\n", file, line,
+		    wanted != NULL ? wanted : "(null)", file, line, seen != NULL ? seen : "(null)");
 	}
 	return same;
 }
 
-#define CHECK(condition)	 tap_check((condition), __FILE__, __LINE__, #condition)
+#define CHECK(condition)         tap_check((condition), __FILE__, __LINE__, #condition)
 #define CHECK_TEXT(seen, wanted) tap_check_text((seen), (wanted), __FILE__, __LINE__)
-#define SKIP(why)		 (tap_skipped = (why))
+#define SKIP(why)                (tap_skipped = (why))
 
-#define TAP_JOIN(a, b)	a##b
-#define TAP_NAME(a, b)	TAP_JOIN(a, b)
-#define TEST(test_name)                                                                      \
-	static void TAP_NAME(tap_run_, __LINE__)(void);                                      \
-	__attribute__((constructor)) static void TAP_NAME(tap_register_, __LINE__)(void)     \
-	{                                                                                    \
-		tap_add(test_name, TAP_NAME(tap_run_, __LINE__));                            \
-	}                                                                                    \
+#define TAP_JOIN(a, b) a##b
+#define TAP_NAME(a, b) TAP_JOIN(a, b)
+#define TEST(test_name)                                                                                      \
+	static void TAP_NAME(tap_run_, __LINE__)(void);                                                      \
+	__attribute__((constructor)) static void TAP_NAME(tap_register_, __LINE__)(void)                     \
+	{                                                                                                    \
+		tap_add(test_name, TAP_NAME(tap_run_, __LINE__));                                            \
+	}                                                                                                    \
 	static void TAP_NAME(tap_run_, __LINE__)(void)
 
 int main(void)

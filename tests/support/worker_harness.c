@@ -1,5 +1,6 @@
-/* Plays the supervisor to one worker: seals settings, makes the channel, starts the worker, and turns lines on stdin
- * into messages and messages into JSON lines on stdout, so that a test can be written in any language.
+/* Plays the supervisor to one worker: seals settings, makes the channel, starts the worker, and turns lines
+ * on stdin into messages and messages into JSON lines on stdout, so that a test can be written in any
+ * language.
  *
  *   worker_harness [--set NAME=VALUE]... [--stdout FILE] [--file-limit BYTES] PROGRAM [ARGUMENT...]
  *
@@ -14,8 +15,8 @@
  *   CLOSE     the supervisor "dies": the channel is closed
  *   SIGNAL n  sends signal n to the worker
  *   DEAF ms   does not read the channel for so long
- * Lines out: {"type":"STARTED","pid":1}, one for each message, and at last {"type":"EXIT","code":0,"signal":0}.
- * The end of stdin closes nothing: a test says FINISH, CLOSE or SIGNAL. */
+ * Lines out: {"type":"STARTED","pid":1}, one for each message, and at last
+ * {"type":"EXIT","code":0,"signal":0}. The end of stdin closes nothing: a test says FINISH, CLOSE, SIGNAL. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -140,23 +141,23 @@ static void print_message(const struct message *message)
 		print_text("name", message->hello.name);
 		break;
 	case MESSAGE_STORED:
-		printf("{\"type\":\"STORED\",\"life\":%" PRIu64 ",\"sequence\":%" PRIu64, message->stored.life,
-		    message->stored.sequence);
+		printf("{\"type\":\"STORED\",\"life\":%" PRIu64 ",\"sequence\":%" PRIu64,
+		    message->stored.life, message->stored.sequence);
 		break;
 	case MESSAGE_STORE:
-		printf("{\"type\":\"STORE\",\"writable\":%" PRIu32 ",\"dropped\":%" PRIu64, message->store.writable,
-		    message->store.dropped);
+		printf("{\"type\":\"STORE\",\"writable\":%" PRIu32 ",\"dropped\":%" PRIu64,
+		    message->store.writable, message->store.dropped);
 		print_text("why", message->store.why);
 		break;
 	case MESSAGE_READY:
 	case MESSAGE_PROGRESS:
-		printf("{\"type\":\"%s\",\"generation\":%" PRIu64, message->type == MESSAGE_READY ? "READY" : "PROGRESS",
-		    message->gateway.generation);
+		printf("{\"type\":\"%s\",\"generation\":%" PRIu64,
+		    message->type == MESSAGE_READY ? "READY" : "PROGRESS", message->gateway.generation);
 		print_text("note", message->gateway.note);
 		break;
 	case MESSAGE_WORDS:
-		printf("{\"type\":\"WORDS\",\"generation\":%" PRIu64 ",\"words\":%" PRIu32, message->words.generation,
-		    message->words.words);
+		printf("{\"type\":\"WORDS\",\"generation\":%" PRIu64 ",\"words\":%" PRIu32,
+		    message->words.generation, message->words.words);
 		print_text("line", message->words.line);
 		break;
 	case MESSAGE_DRAIN_BEGAN:
@@ -168,12 +169,13 @@ static void print_message(const struct message *message)
 		print_text("note", message->note.text);
 		break;
 	case MESSAGE_CONSOLE_DROPPED:
-		printf("{\"type\":\"CONSOLE_DROPPED\",\"lines\":%" PRIu64 ",\"bytes\":%" PRIu64, message->dropped.lines,
-		    message->dropped.bytes);
+		printf("{\"type\":\"CONSOLE_DROPPED\",\"lines\":%" PRIu64 ",\"bytes\":%" PRIu64,
+		    message->dropped.lines, message->dropped.bytes);
 		print_text("why", message->dropped.why);
 		break;
 	default:
-		printf("{\"type\":\"%s\",\"number\":%u", message->type == MESSAGE_PONG ? "PONG" : "OTHER", message->type);
+		printf("{\"type\":\"%s\",\"number\":%u", message->type == MESSAGE_PONG ? "PONG" : "OTHER",
+		    message->type);
 	}
 	printf("}\n");
 	fflush(stdout);
@@ -335,9 +337,12 @@ static void start_worker(char **arguments, const char *stdout_path, int64_t file
 	if (child_pid < 0)
 		die("fork");
 	if (child_pid == 0) {
-		int out = stdout_path != NULL ? open(stdout_path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600) : 2;
+		int out = stdout_path != NULL
+		              ? open(stdout_path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600)
+		              : 2;
 		int in = open("/dev/null", O_RDONLY);
-		int high_channel = fcntl(pair[1], F_DUPFD_CLOEXEC, 10), high_settings = fcntl(settings_fd, F_DUPFD_CLOEXEC, 10);
+		int high_channel = fcntl(pair[1], F_DUPFD_CLOEXEC, 10),
+		    high_settings = fcntl(settings_fd, F_DUPFD_CLOEXEC, 10);
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (out < 0 || in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0)
@@ -346,7 +351,7 @@ static void start_worker(char **arguments, const char *stdout_path, int64_t file
 		dup2(high_settings, SETTINGS_FD);
 		close_range(SETTINGS_FD + 1, 9, 0);
 		if (file_limit > 0)
-			setrlimit(RLIMIT_FSIZE, &(struct rlimit){(rlim_t)file_limit, (rlim_t)file_limit});
+			setrlimit(RLIMIT_FSIZE, &(struct rlimit){(rlim_t)file_limit, RLIM_INFINITY});
 		execv(arguments[0], arguments);
 		die(arguments[0]);
 	}
@@ -365,8 +370,8 @@ static void report_exit(void)
 	if (channel_fd >= 0)
 		receive_messages();
 	waitpid(child_pid, &status, 0);
-	printf("{\"type\":\"EXIT\",\"code\":%d,\"signal\":%d}\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-	    WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+	printf("{\"type\":\"EXIT\",\"code\":%d,\"signal\":%d}\n",
+	    WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
 static void relay(void)

@@ -22,11 +22,17 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+# We are root, and the checkout is perhaps somebody else's: git would refuse to look at it.
+GIT = ("git", "-c", "safe.directory=*", "-C", str(ROOT))
+# A process namespace of its own: whatever goes wrong, nothing of this outlives it. A shell is its init, which
+# collects the dead.
+NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 RELEASE = "bookworm"
 USER, UID = "newcomer", 1000
 HOME = f"/home/{USER}"
 READY_TIMEOUT_S = 400
 END_TIMEOUT_S = 60
+DISK_BYTES = 4 << 30
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
                      "NODE_EXTRA_CA_CERTS")
 
@@ -109,9 +115,8 @@ def carry_checkout(debian):
     """The checkout as it is, changes included, without what Git ignores."""
     target = debian / HOME[1:] / "holdfast"
     target.mkdir()
-    files = subprocess.run(["git", "-C", ROOT, "ls-files", "-coz", "--exclude-standard"], check=True,
-                           capture_output=True).stdout
-    present = b"\0".join(name for name in files.split(b"\0") if name and os.path.exists(os.path.join(ROOT, os.fsdecode(name))))
+    files = subprocess.run([*GIT, "ls-files", "-coz", "--exclude-standard"], check=True, capture_output=True).stdout
+    present = b"\0".join(name for name in files.split(b"\0") if name and (ROOT / os.fsdecode(name)).exists())
     packed = subprocess.run(["tar", "-C", ROOT, "--null", "-T", "-", "-cf", "-"], input=present, check=True,
                             capture_output=True).stdout
     subprocess.run(["tar", "-C", target, "-xf", "-"], input=packed, check=True)
@@ -258,32 +263,40 @@ def inside(debian):
     return 1 if story.failed else 0
 
 
+def missing_need():
+    """Why this test cannot be done here, or None."""
+    if os.geteuid() != 0:
+        return "needs root, to make a Debian of its own"
+    for tool in ("debootstrap", "unshare", "apt-get", "git"):
+        if not shutil.which(tool):
+            return f"needs {tool}"
+    if subprocess.run([*GIT, "rev-parse"], capture_output=True).returncode != 0:
+        return "needs a git checkout"
+    if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode != 0:
+        return "this machine allows no namespaces"
+    if shutil.disk_usage("/var/tmp").free < DISK_BYTES:
+        return "needs 4 GB in /var/tmp"
+    return None
+
+
 def main():
     if sys.argv[1:2] == ["inside"]:
         return inside(pathlib.Path(sys.argv[2]))
-    if os.geteuid() != 0:
-        print("1..0 # SKIP needs root, to make a Debian of its own")
+    if missing := missing_need():
+        print(f"1..0 # SKIP {missing}")
         return 0
-    for tool in ("debootstrap", "unshare", "apt-get", "git"):
-        if not shutil.which(tool):
-            print(f"1..0 # SKIP needs {tool}")
-            return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    if subprocess.run([*namespaces, "true"], stderr=subprocess.DEVNULL).returncode != 0:
-        print("1..0 # SKIP this machine allows no namespaces")
-        return 0
     keep = sys.argv[2] if sys.argv[1:2] == ["--keep"] else None
-    debian = keep or tempfile.mkdtemp(prefix="newcomer-", dir="/var/tmp")
+    # Only root gets as far as this: the Debian below it holds this machine's settings for npm.
+    scratch = keep or tempfile.mkdtemp(prefix="newcomer-", dir="/var/tmp")
+    debian = os.path.join(scratch, "debian")
     os.makedirs(debian, exist_ok=True)
     try:
-        # A process namespace of its own: whatever goes wrong, nothing of this outlives it. The shell is its init:
-        # it collects the dead.
-        return subprocess.run([*namespaces, "sh", "-c", '"$@"; exit $?', "sh", sys.executable, __file__, "inside",
+        return subprocess.run([*NAMESPACES, "sh", "-c", '"$@"; exit $?', "sh", sys.executable, __file__, "inside",
                                debian]).returncode
     finally:
         if not keep:
-            subprocess.run(["rm", "-rf", "--one-file-system", debian])
+            subprocess.run(["rm", "-rf", "--one-file-system", scratch])
 
 
 sys.exit(main())

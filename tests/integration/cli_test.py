@@ -1,0 +1,626 @@
+#!/usr/bin/env python3
+"""The command, as a shell sees it: words, exit statuses, JSON, completion, wrong settings.
+
+Usage: cli_test.py BUILD_DIRECTORY. Prints TAP. What needs a supervisor uses the real one.
+"""
+
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+HOLDFAST = str(BUILD / "holdfast")
+COMMANDS = ["run", "status", "events", "start", "stop", "restart", "pause", "resume", "check", "completion", "version",
+            "help"]
+TESTS = []
+DEADLINE_S = 30
+
+
+class Skip(Exception):
+    pass
+
+
+def test(name):
+    def add(function):
+        TESTS.append((name, function))
+        return function
+    return add
+
+
+class Place:
+    """A home of its own: directories, environment, and the supervisor that may run there."""
+
+    def __init__(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-cli-"))
+        self.state, self.runtime = self.root / "state", self.root / "runtime"
+        self.settings = self.root / "holdfast.json"
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), "TERM": "xterm",
+                            "HOLDFAST_STATE_DIR": str(self.state), "HOLDFAST_RUNTIME_DIR": str(self.runtime)}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
+        self.supervisor = None
+
+    def run(self, *arguments, **options):
+        environment = dict(self.environment, **options.pop("environment", {}))
+        return subprocess.run([HOLDFAST, *arguments], env=environment, cwd=self.root, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=60, **options)
+
+    def write_settings(self, text):
+        self.settings.write_bytes(text if isinstance(text, bytes) else text.encode())
+        self.environment["HOLDFAST_CONFIG"] = str(self.settings)
+
+    def supervise(self, *command):
+        if not (BUILD / "holdfast-supervise").exists():
+            raise Skip("holdfast-supervise is not built")
+        self.log = open(self.root / "log", "wb")
+        self.supervisor = subprocess.Popen([HOLDFAST, "run", "--", *command], env=self.environment, cwd=self.root,
+                                           stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.wait_for(lambda: self.run("status").returncode in (0, 4), "a supervisor that answers")
+
+    def status(self):
+        return json.loads(self.run("status", "--json").stdout)
+
+    def wait_for(self, condition, what):
+        end = time.monotonic() + DEADLINE_S
+        while not condition():
+            if self.supervisor and self.supervisor.poll() is not None:
+                raise AssertionError("the supervisor ended: " + (self.root / "log").read_text(errors="replace"))
+            if time.monotonic() > end:
+                raise AssertionError(f"no {what} within {DEADLINE_S} s: " + self.run("status", "--json").stdout.decode())
+            time.sleep(0.02)
+
+    def wait_until(self, state):
+        self.wait_for(lambda: self.status()["state"] == state, f'state "{state}"')
+
+    def close(self):
+        if self.supervisor:
+            # A second SIGINT does not wait for gateways that a test made stubborn.
+            for _ in range(2):
+                if self.supervisor.poll() is None:
+                    self.supervisor.send_signal(signal.SIGINT)
+                    try:
+                        self.supervisor.wait(3)
+                    except subprocess.TimeoutExpired:
+                        continue
+            if self.supervisor.poll() is None:
+                self.supervisor.kill()
+                self.supervisor.wait()
+            self.log.close()
+        subprocess.run(["rm", "-rf", str(self.root)], check=False)
+
+
+def expect(condition, *seen):
+    if not condition:
+        raise AssertionError(" ".join(str(thing) for thing in seen))
+
+
+def one_sentence(result):
+    """Standard error has one sentence, and at most a hint where help is."""
+    lines = result.stderr.decode().splitlines()
+    expect(lines and lines[0].startswith("holdfast: "), lines)
+    expect(all(line.startswith("Try ") for line in lines[1:]), lines)
+    expect(lines[0].endswith((".", "?")), lines)
+    return lines[0]
+
+
+# Usage
+
+@test("a wrong command line is refused with status 2 and a sentence that helps")
+def _(place):
+    cases = [
+        ([], 'holdfast run'),
+        (["stauts"], "did you mean status?"),
+        (["xyzzyxyzzy"], "no command xyzzyxyzzy."),
+        (["run", "--supervise"], "did you mean --supervised?"),
+        (["events", "--folow"], "did you mean --follow?"),
+        (["status", "--frobnicate-it"], "no option --frobnicate-it."),
+        (["status", "now"], "takes no arguments"),
+        (["run", "sleep", "1"], 'holdfast run -- sleep'),
+        (["run", "--"], 'no command after "--"'),
+        (["status", "--", "x"], 'take a command after "--"'),
+        (["restart", "--reason"], "--reason needs a value"),
+        (["restart", "--reason", "--force"], "--reason needs a value"),
+        (["restart", "--reason", "x" * 256], "too long: it has 256 bytes"),
+        (["restart", "--reason", "a\nb"], "control characters"),
+        (["restart", "--reason", "a\x1b[31mb"], "control characters"),
+        (["pause", "--for", "30"], "a number with a unit"),
+        (["pause", "--for", "0s"], "a number with a unit"),
+        (["pause", "--for", "99999d"], "a number with a unit"),
+        (["pause", "--for", "99999999999999999999d"], "a number with a unit"),
+        (["pause", "--for", "-5m"], "a number with a unit"),
+        (["run", "--port", "0"], "from 1 to 65535"),
+        (["run", "--port", "65536"], "from 1 to 65535"),
+        (["run", "--port", "http"], "from 1 to 65535"),
+        (["run", "--port="], "empty value"),
+        (["status", "--state-dir", ""], "empty value"),
+        (["events", "--severity", "bad"], "one of info warning error critical"),
+        (["completion"], "holdfast completion bash"),
+        (["completion", "fish"], "holdfast completion bash"),
+        (["help", "rnu"], "did you mean run?"),
+        (["help", "run", "stop"], "too much"),
+        (["version", "--json=yes"], "takes no value"),
+        (["gateway"], "holdfast run"),
+    ]
+    for arguments, words in cases:
+        result = place.run(*arguments)
+        expect(result.returncode == 2 and not result.stdout, arguments, result)
+        expect(words in one_sentence(result), arguments, result.stderr)
+
+
+@test("every command explains itself, and the general help names each")
+def _(place):
+    everything = place.run("--help")
+    expect(everything.returncode == 0 and everything.stdout == place.run("help").stdout, everything)
+    for command in COMMANDS:
+        expect(re.search(rf"^  {command} ", everything.stdout.decode(), re.M), command)
+        by_option, by_word = place.run(command, "--help"), place.run("help", command)
+        expect(by_option.returncode == 0 and by_option.stdout == by_word.stdout and not by_option.stderr, command)
+        expect(by_option.stdout.startswith(f"Usage: holdfast {command} ".encode()), by_option.stdout)
+        expect(place.run("-h", command).stdout == by_word.stdout, command)
+        expect(max(len(line) for line in by_word.stdout.decode().splitlines()) <= 110, command)
+
+
+@test("the version is printed, for programs as JSON")
+def _(place):
+    version = place.run("version").stdout.decode()
+    expect(re.fullmatch(r"holdfast \d+\.\d+\.\d+\n", version), version)
+    expect(place.run("--version").stdout.decode() == version)
+    expect(json.loads(place.run("version", "--json").stdout) == {"name": "holdfast", "version": version.split()[1]})
+
+
+@test("options may stand before the command, and \"gateway\" before everything")
+def _(place):
+    elsewhere = str(place.root / "elsewhere")
+    for arguments in (["--runtime-dir", elsewhere, "status", "--json"], ["status", "--json", "--runtime-dir", elsewhere],
+                      ["--json", f"--runtime-dir={elsewhere}", "status"],
+                      ["gateway", "status", "--json", "--runtime-dir", elsewhere]):
+        result = place.run(*arguments)
+        expect(result.returncode == 3, arguments, result)
+        expect(json.loads(result.stdout)["runtimeDir"] == elsewhere, arguments, result.stdout)
+
+
+# Without a supervisor
+
+@test("without a supervisor each command says so with status 3")
+def _(place):
+    for command in ("status", "start", "stop", "restart", "pause", "resume"):
+        result = place.run(command)
+        expect(result.returncode == 3 and not result.stdout, command, result)
+        expect("No supervisor is running" in one_sentence(result), result.stderr)
+        result = place.run(command, "--json")
+        answer = json.loads(result.stdout)
+        expect(result.returncode == 3 and not result.stderr, command, result)
+        if command == "status":
+            expect(answer["state"] == "no-supervisor" and "No supervisor" in answer["reason"], answer)
+            expect(answer["gateway"]["pid"] is None and answer["gateway"]["ready"] is False, answer)
+            expect(answer["supervisor"]["pid"] is None and answer["workers"] == [], answer)
+        else:
+            expect(answer["ok"] is False and "No supervisor" in answer["message"], answer)
+    expect(not place.state.exists() and not place.runtime.exists(), "a question left something behind")
+
+
+@test("something else at the place of the socket is no supervisor, and is not waited for")
+def _(place):
+    place.runtime.mkdir()
+    (place.runtime / "control").write_text("not a socket")
+    result = place.run("status")
+    expect(result.returncode == 3, result)
+    one_sentence(result)
+
+
+# Output
+
+@test("a reader that goes away early is no error and no noise")
+def _(place):
+    for preexec in (None, lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = subprocess.Popen([HOLDFAST, "help"], env=place.environment, stdout=writing, stderr=subprocess.PIPE,
+                                   preexec_fn=preexec, restore_signals=preexec is None)
+        os.close(writing)
+        _, errors = process.communicate(timeout=30)
+        expect(process.returncode == (-signal.SIGPIPE if preexec is None else 0), process.returncode)
+        expect(errors == b"", errors)
+
+
+@test("output that cannot be written is told")
+def _(place):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([HOLDFAST, "version"], env=place.environment, stdout=full, stderr=subprocess.PIPE,
+                                timeout=30, check=False)
+    expect(result.returncode == 1 and "could not be written" in one_sentence(result), result)
+
+
+@test("closed standard descriptors do no harm")
+def _(place):
+    result = subprocess.run(["sh", "-c", 'exec "$0" version <&- >&- 2>&-', HOLDFAST], env=place.environment,
+                            timeout=30, check=False)
+    expect(result.returncode == 0, result)
+
+
+@test("hostile words reach no terminal with their control characters")
+def _(place):
+    result = place.run("\x1b[31mred")
+    expect(result.returncode == 2 and b"\x1b" not in result.stderr, result)
+
+
+# Completion
+
+def complete(place, *words):
+    script = ('source <("$0" completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _holdfast; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    result = subprocess.run(["bash", "--norc", "--noprofile", "-c", script, HOLDFAST, "holdfast", *words],
+                            env=place.environment, cwd=place.root, capture_output=True, timeout=30, check=False)
+    expect(result.returncode == 0 and not result.stderr, words, result)
+    return result.stdout.decode().split()
+
+
+@test("a real bash completes commands, options, choices, files and directories")
+def _(place):
+    (place.root / "inner").mkdir()
+    (place.root / "infile").write_text("")
+    expect(set(COMMANDS) <= set(complete(place, "")), complete(place, ""))
+    expect(sorted(complete(place, "st")) == ["start", "status", "stop"], complete(place, "st"))
+    expect(complete(place, "gateway", "ru") == ["run"])
+    expect(complete(place, "--state-dir", "st", "ru") == ["run"])
+    expect(sorted(complete(place, "restart", "--")) == ["--config", "--force", "--help", "--json", "--no-wait", "--reason",
+                                                        "--runtime-dir", "--state-dir"])
+    expect("--follow" in complete(place, "events", "--"))
+    expect("--follow" not in complete(place, "status", "--"))
+    expect(complete(place, "events", "--severity", "w") == ["warning"])
+    expect(complete(place, "events", "--severity", "=", "cr") == ["critical"])
+    expect(complete(place, "--state-dir", "in") == ["inner"])
+    expect(sorted(complete(place, "check", "--config", "in")) == ["infile", "inner"])
+    expect(complete(place, "restart", "--reason", "") == [])
+    expect(complete(place, "help", "pau") == ["pause"])
+    expect(complete(place, "completion", "b") == ["bash"])
+    expect("sleep" in complete(place, "run", "--", "slee"))
+    expect(complete(place, "run", "--", "sleep", "infi") == ["infile"])
+
+
+# Settings
+
+def refuses(place, words, *arguments, command=None):
+    """Both check and run refuse with 78 and the same sentence, and nothing is started."""
+    command = ["--", "touch", str(place.root / "started")] if command is None else command
+    for verb in ("check", "run"):
+        result = place.run(verb, *arguments, *command)
+        expect(result.returncode == 78 and not result.stdout, verb, words, result)
+        sentence = one_sentence(result)
+        for word in [words] if isinstance(words, str) else words:
+            expect(word in sentence, word, sentence)
+        expect(len(sentence) < 600, sentence)
+    answer = json.loads(place.run("check", "--json", *arguments, *command).stdout)
+    expect(answer["ok"] is False and "holdfast: " + answer["message"] == sentence, answer, sentence)
+    expect(not (place.root / "started").exists() and not place.state.exists(), "something was started")
+
+
+@test("wrong settings are refused with file, line and column, and nothing is started")
+def _(place):
+    cases = [
+        ('{\n  gateway: { port: "x" },\n}', ["holdfast.json:2:20"]),
+        ('{ gateway: { prot: 1 } }', ["holdfast.json:1:14", "port"]),
+        ('{ gatewy: {} }', ["holdfast.json:1:3", "gateway"]),
+        ('{ gateway: 7 }', ["holdfast.json:1:12"]),
+        ('{ gateway: { port: 70000 } }', ["70000", "65535"]),
+        ('{ gateway: { port: 1.5 } }', ["1.5"]),
+        ('{ gateway: { stopTimeout: "5 parsecs" } }', ["5 parsecs"]),
+        ('{ gateway: { stopTimeout: -1 } }', ["-1"]),
+        ('{ backoff: { factor: 0.5 } }', ["0.5"]),
+        ('{ backoff: { jitter: true } }', ["true"]),
+        ('{ backoff: { initial: "10s", max: "5s" } }', ["backoff"]),
+        ('{ gateway: { autoRestart: { onCrash: "yes" } } }', ["yes"]),
+        ('{ gateway: { kind: "nginx" } }', ["nginx", "openclaw"]),
+        ('{ retention: { size: "200 elephants" } }', ["200 elephants"]),
+        ('{ gateway: { env: { "A=B": "c" } } }', ["A=B"]),
+        ('{ gateway: { workingDirectory: "/nowhere/at/all" } }', ["/nowhere/at/all"]),
+        ('{ api: { host: "not an address" } }', ["not an address"]),
+        ('{ alerts: [ { url: "https://example.org", format: "pigeon" } ] }', ["pigeon"]),
+        ('{ relay: { providers: { a: { api: "anthropic-messages", baseUrl: "https://a.example", '
+         'profiles: [ { id: "x", key: "sk-secret" } ] } } } }', ["env:"]),
+        ('{', ["holdfast.json:1:2"]),
+        ('', ["holdfast.json"]),
+        ('[]', ["holdfast.json:1:1"]),
+        ('{ a: 1 } b', ["holdfast.json:1:10"]),
+        ('{ "a\u0001": }', ["holdfast.json:1"]),
+        (b'{ gateway: { command: ["\xff\xfe"] } }', ["holdfast.json:1"]),
+        (b'\x00\x01\x02', ["holdfast.json:1:1"]),
+        ("[" * 100000, ["holdfast.json:1"]),
+    ]
+    for text, words in cases:
+        place.write_settings(text)
+        refuses(place, words)
+
+
+@test("a secret is not repeated in the sentence that refuses it")
+def _(place):
+    place.write_settings('{ alerts: [ { url: "https://example.org", secret: "hunter2hunter2" } ] }')
+    result = place.run("check", "--", "true")
+    expect(result.returncode == 78 and b"hunter2" not in result.stderr + result.stdout, result)
+
+
+@test("a settings file that is no file, unreadable, missing or huge is refused at once")
+def _(place):
+    place.environment["HOLDFAST_CONFIG"] = str(place.settings)
+    refuses(place, "holdfast.json")
+    place.settings.mkdir()
+    refuses(place, "holdfast.json")
+    place.settings.rmdir()
+    os.mkfifo(place.settings)
+    refuses(place, "holdfast.json")
+    place.settings.unlink()
+    with open(place.settings, "wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    began = time.monotonic()
+    refuses(place, "holdfast.json")
+    expect(time.monotonic() - began < 5, "took too long")
+    place.settings.unlink()
+    place.settings.symlink_to(place.settings)
+    refuses(place, "holdfast.json")
+    if os.getuid() != 0:
+        place.settings.unlink()
+        place.write_settings("{}")
+        place.settings.chmod(0)
+        refuses(place, "holdfast.json")
+
+
+@test("a wrong or unknown variable is named")
+def _(place):
+    for name, value, words in (("HOLDFAST_PORT", "seventy", ["HOLDFAST_PORT", "seventy"]),
+                               ("HOLDFAST_SESION_TIMEOUT", "5s", ["HOLDFAST_SESSION_TIMEOUT"]),
+                               ("HOLDFAST_STOP_TIMEOUT", "soon", ["HOLDFAST_STOP_TIMEOUT", "soon"])):
+        place.environment[name] = value
+        refuses(place, words)
+        del place.environment[name]
+
+
+@test("a command that is missing or not executable is refused by its name")
+def _(place):
+    refuses(place, "no-such-program-here", command=["--", "no-such-program-here"])
+    refuses(place, "/no/such/program", command=["--", "/no/such/program"])
+    (place.root / "plain").write_text("text")
+    refuses(place, "plain", command=["--", str(place.root / "plain")])
+    refuses(place, str(place.root), command=["--", str(place.root)])
+
+
+@test("without OpenClaw it says what was looked for and what to do")
+def _(place):
+    place.environment["PATH"] = "/nowhere"
+    refuses(place, "openclaw", command=[])
+
+
+@test("check prints every setting with its origin, and starts nothing")
+def _(place):
+    place.write_settings('{\n  gateway: { stopTimeout: "7s" },\n}')
+    result = place.run("check", "--port", "1234", "--", "true", environment={"HOLDFAST_RETENTION_DAYS": "9"})
+    text = result.stdout.decode()
+    expect(result.returncode == 0, result)
+    expect(re.search(r"gateway\.stopTimeout\b.*7s.*holdfast\.json:2:", text), text)
+    expect(re.search(r"retention\.days\b.*9.*HOLDFAST_RETENTION_DAYS", text), text)
+    expect(re.search(r"gateway\.port\b.*1234.*--port", text), text)
+    expect(re.search(r"backoff\.max\b.*default", text), text)
+    answer = json.loads(place.run("check", "--json", "--", "true").stdout)
+    expect(answer["ok"] is True and answer["remarks"] == [] and "gateway.stopTimeout" in answer["settings"], answer)
+    expect(not place.state.exists() and not place.runtime.exists(), "check left something behind")
+
+
+@test("keys that the gateway itself refuses are remarked upon")
+def _(place):
+    folder = place.root / ".openclaw"
+    folder.mkdir()
+    (folder / "openclaw.json").write_text('{ gateway: { mode: "local", sessionTimeout: 5000 } }')
+    stand_in = place.root / "openclaw"
+    stand_in.write_text("#!/bin/sh\n")
+    stand_in.chmod(0o755)
+    answer = json.loads(place.run("check", "--json", "--", str(stand_in), "gateway", "run").stdout)
+    expect(answer["ok"] is True and len(answer["remarks"]) == 1 and "sessionTimeout" in answer["remarks"][0], answer)
+
+
+# With a supervisor
+
+@test("a supervised program runs, and status says so in words and in JSON")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    result = place.run("status")
+    expect(result.returncode == 0 and b"running and ready" in result.stdout and b"\x1b" not in result.stdout, result)
+    status = place.status()
+    expect(status["gateway"]["ready"] is True and status["gateway"]["restarts"] == 0, status)
+    expect(status["gateway"]["kind"] == "generic" and status["gateway"]["command"].endswith("sleep 1000"), status)
+    expect(os.path.exists(f"/proc/{status['gateway']['pid']}"), status)
+    expect(status["supervisor"]["pid"] == place.supervisor.pid, status)
+    expect(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", status["gateway"]["startedAt"]), status)
+    expect({worker["name"] for worker in status["workers"]} == {"sentry", "recorder", "relay"}, status)
+    expect(status["stateDir"] == str(place.state) and isinstance(status["reason"], str), status)
+    expect(status["paused"] is False and status["incident"] is None and status["nextTry"] is None, status)
+
+
+@test("a second supervisor is refused and the first goes on")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    pid = place.status()["gateway"]["pid"]
+    result = place.run("run", "--", "sleep", "1000")
+    expect(result.returncode == 78 and str(place.supervisor.pid) in one_sentence(result), result)
+    expect(place.status()["gateway"]["pid"] == pid)
+
+
+@test("stop, start and restart return when it is so")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    first = place.status()["gateway"]
+
+    stopped = place.run("stop", "--reason", "a test")
+    expect(stopped.returncode == 0 and b"stopped" in stopped.stdout, stopped)
+    expect(place.status()["state"] == "stopped" and not os.path.exists(f"/proc/{first['pid']}"))
+    status = place.run("status")
+    expect(status.returncode == 4 and b'"holdfast start"' in status.stdout, status)
+    expect(place.status()["gateway"]["pid"] is None)
+    expect(place.run("stop").returncode == 0, "stopping what is stopped")
+
+    started = place.run("start", "--json")
+    expect(started.returncode == 0 and json.loads(started.stdout)["ok"] is True, started)
+    expect(json.loads(started.stdout)["state"] == "running", started)
+    second = place.status()["gateway"]
+    expect(second["ready"] is True and second["generation"] > first["generation"], second)
+    expect(place.run("start").returncode == 0, "starting what runs")
+    expect(place.status()["gateway"]["pid"] == second["pid"])
+
+    for options in ([], ["--force"]):
+        before = place.status()["gateway"]
+        restarted = place.run("restart", *options)
+        after = place.status()["gateway"]
+        expect(restarted.returncode == 0 and b"running and ready" in restarted.stdout, restarted)
+        expect(after["generation"] > before["generation"] and after["pid"] != before["pid"], before, after)
+
+
+@test("--no-wait returns at once")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    result = place.run("stop", "--no-wait", "--json")
+    expect(result.returncode == 0 and json.loads(result.stdout)["ok"] is True, result)
+    place.wait_until("stopped")
+
+
+@test("a start that comes to nothing is status 1 with the reason")
+def _(place):
+    script = place.root / "gateway"
+    script.write_text(f"#!/bin/sh\n[ -e {place.root}/broken ] && exit 9\nexec sleep 1000\n")
+    script.chmod(0o755)
+    place.write_settings('{ backoff: { initial: "30s", immediateFirst: false }, health: { readyPath: "" } }')
+    place.supervise(str(script))
+    place.wait_until("running")
+    (place.root / "broken").write_text("")
+    for command in ("restart", "start"):
+        result = place.run(command)
+        expect(result.returncode == 1, result)
+        sentence = one_sentence(result)
+        expect("exit code 9" in sentence and "tried again in" in sentence, sentence)
+    status = place.run("status")
+    expect(status.returncode == 4 and b"next" in status.stdout and b"--force" in status.stdout, status)
+    expect(place.status()["nextTry"] is not None and place.status()["incident"] is not None, place.status())
+
+
+@test("whoever waits may stop waiting, and the request stays in force")
+def _(place):
+    place.write_settings('{ gateway: { stopTimeout: "4s" } }')
+    place.supervise("sh", "-c", 'trap "" TERM; while :; do sleep 0.1; done')
+    place.wait_until("running")
+    waiting = subprocess.Popen([HOLDFAST, "stop"], env=place.environment, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    place.wait_until("draining")
+    expect(select.select([waiting.stdout], [], [], DEADLINE_S)[0], "no word from stop")
+    waiting.stdout.readline()
+    waiting.send_signal(signal.SIGINT)
+    _, errors = waiting.communicate(timeout=30)
+    expect(waiting.returncode == 1 and b"stays in force" in errors, waiting.returncode, errors)
+    place.wait_until("stopped")
+
+
+@test("pause and resume are seen in the status")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    expect(place.run("pause", "--for", "30m").returncode == 0)
+    status = place.status()
+    expect(status["paused"] is True and status["pausedUntil"] > status["time"], status)
+    shown = place.run("status").stdout
+    expect(b"paused" in shown and re.search(rb"for (29|30) min", shown), shown)
+    expect(place.run("pause").returncode == 0)
+    expect(place.status()["paused"] is True and place.status()["pausedUntil"] is None)
+    expect(place.run("resume", "--json").returncode == 0)
+    expect(place.status()["paused"] is False)
+
+
+@test("start with every worker dead: commands go on working")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    gateway = place.status()["gateway"]["pid"]
+    for worker in place.status()["workers"]:
+        if worker["pid"]:
+            os.kill(worker["pid"], signal.SIGKILL)
+    expect(place.run("status").returncode == 0)
+    expect(place.status()["gateway"]["pid"] == gateway)
+    expect(place.run("restart").returncode == 0)
+
+
+@test("colours are for terminals, and not with NO_COLOR")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+
+    def shown(**more):
+        parent, child = pty.openpty()
+        process = subprocess.Popen([HOLDFAST, "status"], env=dict(place.environment, **more), stdout=child)
+        os.close(child)
+        data = b""
+        while True:
+            try:
+                piece = os.read(parent, 4096)
+            except OSError:
+                break
+            if not piece:
+                break
+            data += piece
+        os.close(parent)
+        expect(process.wait() == 0)
+        return data
+
+    expect(b"\x1b[32m" in shown())
+    expect(b"\x1b" not in shown(NO_COLOR="1"))
+    expect(b"\x1b[32m" in shown(NO_COLOR=""))
+    expect(b"\x1b" not in shown(TERM="dumb"))
+
+
+@test("a gateway that outlived its supervisor is named")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    pid = place.status()["gateway"]["pid"]
+    place.supervisor.kill()
+    place.supervisor.wait()
+    try:
+        result = place.run("status")
+        expect(result.returncode == 3 and f"pid {pid}".encode() in result.stderr, result)
+        answer = json.loads(place.run("status", "--json").stdout)
+        expect(answer["state"] == "no-supervisor" and answer["gateway"]["pid"] == pid, answer)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def main():
+    print(f"1..{len(TESTS)}", flush=True)
+    failed = 0
+    for number, (name, function) in enumerate(TESTS, 1):
+        place = Place()
+        try:
+            function(place)
+            print(f"ok {number} - {name}", flush=True)
+        except Skip as why:
+            print(f"ok {number} - {name} # SKIP {why}", flush=True)
+        except Exception as why:  # any failure is this test's, and the others still run
+            failed += 1
+            frame = traceback.extract_tb(why.__traceback__)
+            where = next((f for f in reversed(frame) if f.name == "_"), frame[-1])
+            print(f"not ok {number} - {name}")
+            print("\n".join(f"# line {where.lineno}: {line}" for line in (str(why) or repr(why)).splitlines()[:20]),
+                  flush=True)
+        finally:
+            place.close()
+    return failed != 0
+
+
+sys.exit(main())

@@ -1,0 +1,751 @@
+#!/usr/bin/env python3
+"""The sentry as its supervisor and its gateway meet it: floods, full disks, words, start-up, configuration, succession.
+
+usage: sentry_test.py SENTRY WORKER_HARNESS [NAME...]
+"""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import queue
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+SENTRY, HARNESS = (os.path.abspath(path) for path in sys.argv[1:3])
+PATIENCE_S = 30
+# A worker gives up being traced, which the leak checker would do at its end.
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
+PIPE_BYTES = 1 << 20
+WORDS = {"none": 0, "config": 1, "migration": 2, "contention": 3, "memory": 4}
+
+tests = []
+
+
+class Skip(Exception):
+    pass
+
+
+def test(function):
+    tests.append(function)
+    return function
+
+
+def check(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def wait_until(condition, what, patience_s=PATIENCE_S):
+    end = time.monotonic() + patience_s
+    while not condition():
+        check(time.monotonic() < end, f"waited in vain for: {what}")
+        time.sleep(0.01)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def memory_kib(pid, name="VmRSS"):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    return 0
+
+
+def is_sanitized():
+    return b"__asan_init" in pathlib.Path(SENTRY).read_bytes()
+
+
+class Place:
+    """A state and a runtime directory, with the console's FIFO held open as the supervisor and its child hold it."""
+
+    def __init__(self, fifo=True):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-sentry-"))
+        self.state, self.runtime = self.root / "state", self.root / "runtime"
+        self.state.mkdir(0o700)
+        self.runtime.mkdir(0o700)
+        self.fifo = self.runtime / "console"
+        self.console = -1
+        if fifo:
+            self.make_fifo()
+
+    def make_fifo(self):
+        import fcntl
+        os.mkfifo(self.fifo, 0o600)
+        self.console = os.open(self.fifo, os.O_RDWR)
+        fcntl.fcntl(self.console, 1031, PIPE_BYTES)  # F_SETPIPE_SZ
+
+    def write(self, text):
+        os.write(self.console, text.encode() if isinstance(text, str) else text)
+
+    def log(self):
+        return b"".join(path.read_bytes() for path in sorted(self.state.glob("console.log*"), reverse=True)).decode(errors="replace")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.console >= 0:
+            os.close(self.console)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+class Supervisor:
+    def __init__(self, place, *options, stdout=None, environment=None, **settings):
+        settings = {"state_dir": place.state, "runtime_dir": place.runtime, "kind": "openclaw", "ready_path": "/startupz", **settings}
+        command = [HARNESS]
+        for name, value in settings.items():
+            for one in value if isinstance(value, list) else [value]:
+                command += ["--set", f"{name}={one}"]
+        command += ["--stdout", str(stdout or place.root / "stdout"), *options, SENTRY]
+        self.harness = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**ENVIRONMENT, **(environment or {})})
+        self.messages, self.seen = queue.Queue(), []
+        threading.Thread(target=self.read, daemon=True).start()
+        self.pid = self.expect("STARTED")["pid"]
+        self.expect("HELLO")
+
+    def read(self):
+        for line in self.harness.stdout:
+            self.messages.put(json.loads(line))
+        self.messages.put({"type": "GONE"})
+
+    def say(self, *words):
+        self.harness.stdin.write("\t".join(str(word) for word in words) + "\n")
+        self.harness.stdin.flush()
+
+    def expect(self, kind, patience_s=PATIENCE_S):
+        """The next message of this kind; others are remembered in `seen`."""
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                message = self.messages.get(timeout=max(0.001, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"waited in vain for {kind}; seen: {self.seen[-5:]}") from None
+            self.seen.append(message)
+            if message["type"] == kind:
+                return message
+            check(message["type"] != "GONE", f"the sentry ended instead of saying {kind}: {self.seen[-5:]}")
+
+    def expect_none(self, kind, within_s):
+        with contextlib.suppress(AssertionError):
+            raise RuntimeError(f"unexpected: {self.expect(kind, within_s)}")
+
+    def words(self, generation):
+        self.say("ASK_WORDS", generation)
+        return self.expect("WORDS")
+
+    def sync(self):
+        self.say("PING")
+        self.expect("PONG")
+
+    def finish(self):
+        self.say("FINISH")
+        ended = self.expect("EXIT")
+        check(ended["code"] == 0, f"ended with {ended}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.harness.kill()
+        self.harness.wait()
+
+
+GATEWAY = r'''
+import json, socket, sys, threading
+answer, lock = {"raw": ""}, threading.Lock()
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def serve():
+    while True:
+        peer, _ = listener.accept()
+        threading.Thread(target=one, args=(peer,), daemon=True).start()
+def one(peer):
+    peer.recv(4096)
+    with lock:
+        now = dict(answer)
+    if now["raw"] is None:
+        import time
+        time.sleep(3600)
+    peer.sendall(now["raw"].encode("latin-1"))
+    peer.close()
+for line in sys.stdin:
+    command = json.loads(line)
+    if "spin" in command:
+        threading.Thread(target=lambda: exec("while True: pass"), daemon=True).start()
+    if "raw" in command:
+        with lock:
+            answer.update(command)
+    if "listen" in command:
+        listener.bind(("127.0.0.1", command["listen"]))
+        listener.listen(64)
+        threading.Thread(target=serve, daemon=True).start()
+    print("done", flush=True)
+'''
+
+
+def reply(status, body, kind="application/json", extra=""):
+    return f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{extra}Connection: close\r\n\r\n{body}"
+
+
+STARTED = reply(200, '{"ok":true,"status":"started","version":"2026.9.6","uptimeMs":5}')
+STARTING = reply(503, '{"ok":false,"status":"starting","pendingReason":"startup-sidecars"}')
+DRAINING = reply(503, '{"ok":false,"status":"draining"}')
+PAGE = reply(200, "<!doctype html><html></html>", "text/html")
+
+
+class Gateway:
+    """A process that answers HTTP as it is told; all its answers come from itself."""
+
+    def __init__(self, port=None, raw=None):
+        self.process = subprocess.Popen([sys.executable, "-c", GATEWAY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
+        if raw is not None:
+            self.tell(raw=raw)
+        if port is not None:
+            self.tell(listen=port)
+
+    def tell(self, **command):
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        check(self.process.stdout.readline() == "done\n", "the gateway of this test died")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+# --- console ---------------------------------------------------------------------------------------------------------
+
+
+@test
+def the_console_goes_to_the_file_and_to_the_foreground():
+    with Place() as place, Supervisor(place) as supervisor:
+        place.write("\x1b[36mhello\x1b[39m\nworld\n")
+        supervisor.say("NOTE", "the gateway is \x1b[31mready")
+        place.write("no line end")
+        wait_until(lambda: "no line end" in (place.root / "stdout").read_text(), "an unfinished line is shown")
+        supervisor.finish()
+        shown = (place.root / "stdout").read_text()
+        check("\x1b[36mhello\x1b[39m\nworld\n" in shown, "colours are passed through as the gateway wrote them")
+        check("holdfast: the gateway is ready\n" in shown, f"the note is shown, without its own escapes: {shown!r}")
+        check("Z [holdfast] the gateway is ready\n" in place.log(), "the note is in the file, with its time")
+        check((place.state / "console.log").stat().st_mode & 0o777 == 0o600, "the file is private")
+
+
+@test
+def a_console_that_comes_late_is_found():
+    with Place(fifo=False) as place, Supervisor(place) as supervisor:
+        supervisor.sync()
+        place.make_fifo()
+        place.write("late\n")
+        wait_until(lambda: place.state.joinpath("console.log").exists() and "late\n" in place.log(), "the late line")
+        supervisor.finish()
+
+
+@test
+def lines_longer_than_a_piece_arrive_whole_where_there_is_room():
+    with Place() as place, Supervisor(place) as supervisor:
+        long_line = "x" * 300000 + "\n"
+        place.write("before\n" + long_line + "after\n")
+        supervisor.finish()
+        check(place.log() == "before\n" + long_line + "after\n", "the long line is complete")
+
+
+@test
+def finish_leaves_nothing_in_the_console():
+    with Place() as place, Supervisor(place) as supervisor:
+        lines = "".join(f"line {number}\n" for number in range(50000))
+        place.write(lines)
+        supervisor.finish()
+        check(place.log() == lines, "every line is in the file")
+
+
+class Writer:
+    """Writes lines at 100 MB/s for some seconds and keeps the longest time a write took."""
+
+    def __init__(self, fd, seconds):
+        self.fd, self.seconds, self.longest_s, self.total = fd, seconds, 0.0, 0
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        block = (b"0123456789" * 9 + b"abcdefghi\n") * 655
+        began = time.perf_counter()
+        while (now := time.perf_counter()) - began < self.seconds:
+            ahead_s = self.total / 100e6 - (now - began)
+            if ahead_s > 0:
+                time.sleep(ahead_s)
+                continue
+            self.total += os.write(self.fd, block)
+            self.longest_s = max(self.longest_s, time.perf_counter() - now)
+
+
+def flood(place, seconds=2):
+    writer = Writer(place.console, seconds)
+    writer.thread.join()
+    return writer
+
+
+def flood_floor(seconds=2):
+    import fcntl
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as cat:
+        fcntl.fcntl(cat.stdin, 1031, PIPE_BYTES)
+        writer = Writer(cat.stdin.fileno(), seconds)
+        writer.thread.join()
+        cat.stdin.close()
+    return writer
+
+
+@contextlib.contextmanager
+def full_disk(place):
+    """A disk of 1 MB where we may mount one; else a limit on the size of a file. Yields the harness's options and a cure."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() == 0 and libc.mount(b"none", bytes(place.state), b"tmpfs", 0, b"size=1m,mode=700") == 0:
+        try:
+            yield [], lambda: libc.mount(b"none", bytes(place.state), b"tmpfs", 32, b"size=200m")  # MS_REMOUNT
+        finally:
+            libc.umount2(bytes(place.state), 2)
+    else:
+        yield ["--file-limit", str(1 << 20)], None
+
+
+@test
+def a_flood_onto_a_full_disk_blocks_nobody_and_nothing_grows():
+    with Place() as place, full_disk(place) as (options, cure):
+        with Supervisor(place, *options, stdout="/dev/null") as supervisor:
+            flood(place, 1)
+            before_kib = memory_kib(supervisor.pid)
+            floor, writer = flood_floor(), flood(place)
+            after_kib = memory_kib(supervisor.pid)
+            dropped = supervisor.expect("CONSOLE_DROPPED")
+            supervisor.sync()
+
+            print(f"# longest write {writer.longest_s * 1000:.1f} ms, into cat {floor.longest_s * 1000:.1f} ms: ratio "
+                  f"{writer.longest_s / floor.longest_s:.2f}; {writer.total / 2e6:.0f} MB/s; RSS {before_kib} -> {after_kib} KiB")
+            check(writer.total > 0.8 * floor.total, "the writer kept its pace")
+            check(writer.longest_s < 0.5, f"one write took {writer.longest_s:.3f} s")
+            check(after_kib - before_kib < 1024, "the sentry did not grow")
+            check(is_sanitized() or after_kib < 8192, f"the sentry stays small: {after_kib} KiB")
+            check(dropped["lines"] > 100000, f"lines are counted: {dropped}")
+            check(dropped["why"] == "the disk was full", f"the reason is said: {dropped}")
+            if cure is not None:
+                check(cure() == 0, "the disk is made larger")
+                place.write("after the cure\n")
+                wait_until(lambda: "were dropped here: the disk was full\n" in place.log(), "the notice in the file", 60)
+            supervisor.finish()
+
+
+@test
+def the_files_stay_within_their_bounds():
+    with Place() as place, Supervisor(place, stdout="/dev/null", size_bytes=4000000) as supervisor:
+        for round_ in range(30):
+            place.write((f"{round_:09}" + "y" * 90 + "\n") * 5000)
+        supervisor.finish()
+        sizes = {path.name: path.stat().st_size for path in place.state.glob("console.log*")}
+        check(len(sizes) == 5 and max(sizes.values()) <= 200000, f"five files, each within its share: {sizes}")
+        for name in sizes:
+            text = (place.state / name).read_text()
+            check(text.endswith("\n") and (text[0].isdigit() or text.startswith("[holdfast] ")), f"{name} holds whole lines")
+
+
+@test
+def a_foreground_that_is_not_read_costs_the_file_nothing():
+    with Place() as place:
+        stuck = place.root / "stuck"
+        os.mkfifo(stuck)
+        held = os.open(stuck, os.O_RDWR)
+        with Supervisor(place, stdout=stuck) as supervisor:
+            lines = "".join(f"line {number} " + "z" * 90 + "\n" for number in range(30000))
+            for at in range(0, len(lines), 300000):
+                place.write(lines[at:at + 300000])
+                supervisor.sync()
+            wait_until(lambda: len(place.log()) == len(lines), "every line is in the file")
+            began = time.monotonic()
+            supervisor.finish()
+            check(time.monotonic() - began < 10, "a stuck foreground does not keep the sentry")
+        os.close(held)
+
+
+@test
+def a_terminal_gets_colour_for_our_own_lines_only_without_no_color():
+    import pty
+    for no_color, wanted in (("", "\x1b[1;36mholdfast:\x1b[0m hello"), ("1", "holdfast: hello")):
+        master, slave = pty.openpty()
+        with Place() as place, Supervisor(place, stdout=os.ttyname(slave), environment={"NO_COLOR": no_color, "TERM": "xterm"}) as supervisor:
+            supervisor.say("NOTE", "hello")
+            shown = ""
+            while "hello" not in shown:
+                shown += os.read(master, 1000).decode()
+            check(shown.startswith(wanted), f"{shown!r}")
+            supervisor.finish()
+        os.close(master)
+        os.close(slave)
+
+
+@test
+def a_ping_is_answered_at_once_in_a_flood():
+    with Place() as place, Supervisor(place, stdout="/dev/null") as supervisor:
+        writer = Writer(place.console, 2)
+        longest_s = 0
+        while writer.thread.is_alive():
+            began = time.monotonic()
+            supervisor.sync()
+            longest_s = max(longest_s, time.monotonic() - began)
+            time.sleep(0.02)
+        print(f"# slowest answer {longest_s * 1000:.0f} ms")
+        check(longest_s < 1, f"a ping took {longest_s:.3f} s")
+        supervisor.finish()
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@test
+def words_are_those_of_the_generation_asked_for():
+    with Place() as place, Gateway() as gateway, Supervisor(place, port=free_port()) as supervisor:
+        supervisor.say("GATEWAY_STARTED", 1, gateway.pid)
+        place.write("Gateway failed to start: Invalid config at /x.json:\n<root>: bad\n")
+        supervisor.say("GATEWAY_GONE", 1, gateway.pid)
+        supervisor.sync()
+        place.write("\x1b[31mFATAL ERROR: Reached heap limit - JavaScript heap out of memory\x1b[0m\n1: 0x1234\n")
+        supervisor.say("GATEWAY_STARTED", 2, gateway.pid)
+
+        second, first = supervisor.words(2), supervisor.words(1)
+        check((first["generation"], first["words"]) == (1, WORDS["config"]), f"{first}")
+        check(first["line"] == "Gateway failed to start: Invalid config at /x.json: <root>: bad", f"{first}")
+        check((second["generation"], second["words"]) == (2, WORDS["memory"]), f"{second}")
+        check(second["line"] == "FATAL ERROR: Reached heap limit - JavaScript heap out of memory", f"{second}")
+        supervisor.finish()
+
+
+@test
+def words_name_who_holds_the_port():
+    port = free_port()
+    with Place() as place, Gateway(port, "") as other, Supervisor(place, port=port) as supervisor:
+        supervisor.say("GATEWAY_STARTED", 1, os.getpid())
+        place.write(f"Gateway failed to start: another gateway instance is already listening on ws://127.0.0.1:{port}\n")
+        began = time.monotonic()
+        words = supervisor.words(1)
+        took_s = time.monotonic() - began
+        check(words["words"] == WORDS["contention"], f"{words}")
+        check(words["line"].startswith(f"port {port} is held by pid {other.pid} (python"), f"{words}")
+        print(f"# answered after {took_s * 1000:.0f} ms")
+        check(took_s < 1, f"it took {took_s:.3f} s")
+        supervisor.finish()
+
+
+@test
+def no_words_give_the_last_line():
+    with Place() as place, Supervisor(place) as supervisor:
+        supervisor.say("GATEWAY_STARTED", 1, os.getpid())
+        place.write("one\n\x1b[1mSegmentation fault\x1b[0m\n\n")
+        words = supervisor.words(1)
+        check((words["words"], words["line"]) == (WORDS["none"], "Segmentation fault"), f"{words}")
+        supervisor.finish()
+
+
+# --- start-up --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def starting(raw, listens=True, **settings):
+    port = free_port()
+    with Place() as place, Gateway(port if listens else None, raw) as gateway, Supervisor(place, port=port, **settings) as supervisor:
+        supervisor.say("GATEWAY_STARTED", 1, gateway.pid)
+        supervisor.say("PROBE_START", 1, gateway.pid)
+        yield place, gateway, supervisor
+        supervisor.finish()
+
+
+@test
+def started_is_ready():
+    with starting(STARTING) as (_, gateway, supervisor):
+        supervisor.expect_none("READY", 1)
+        gateway.tell(raw=STARTED)
+        ready = supervisor.expect("READY")
+        check(ready["generation"] == 1 and ready["note"].startswith("GET /startupz said started after 1."), f"{ready}")
+        supervisor.expect_none("READY", 1)
+
+
+@test
+def ready_comes_when_the_port_opens():
+    port = free_port()
+    with Place() as place, Gateway(raw=STARTED) as gateway, Supervisor(place, port=port) as supervisor:
+        supervisor.say("PROBE_START", 7, gateway.pid)
+        supervisor.expect_none("READY", 0.6)
+        gateway.tell(listen=port)
+        check(supervisor.expect("READY", 5)["generation"] == 7, "ready for the generation asked about")
+        supervisor.finish()
+
+
+@test
+def an_old_gateway_is_ready_once_it_says_that_it_listens_and_answers():
+    with starting(PAGE) as (place, _, supervisor):
+        place.write("2026-11-21T09:41:16.069Z [gateway] listening on ws://127.0.0.1:38030 (PID 7916)\n")
+        ready = supervisor.expect("READY", 1.5)
+        check("said on its console that it listens" in ready["note"], f"{ready}")
+
+
+@test
+def an_old_gateway_is_ready_when_it_answers_for_two_seconds():
+    for raw in (PAGE, reply(404, "Not Found", "text/plain")):
+        with starting(raw) as (_, _, supervisor):
+            ready = supervisor.expect("READY", 10)
+            check(ready["note"].startswith("it answered twice after 2."), f"{ready}")
+
+
+@test
+def another_programs_answers_are_not_the_gateways():
+    port = free_port()
+    with Place() as place, Gateway(port, STARTED) as other, Gateway() as gateway, Supervisor(place, port=port) as supervisor:
+        supervisor.say("PROBE_START", 1, gateway.pid)
+        supervisor.expect_none("READY", 1.5)
+        other.kill()
+        gateway.tell(raw=STARTED, listen=port)
+        supervisor.expect("READY", 5)
+        supervisor.finish()
+
+
+@test
+def a_descendant_of_the_gateway_may_answer():
+    port = free_port()
+    with Place() as place, Gateway(port, STARTED) as child, Supervisor(place, port=port) as supervisor:
+        supervisor.say("PROBE_START", 1, os.getpid())
+        check(child.pid != os.getpid() and supervisor.expect("READY", 5), "ready")
+        supervisor.finish()
+
+
+@test
+def malformed_answers_are_no_answers():
+    bad = [STARTED.replace("Connection: close", "Connection : close"), STARTED.replace("Connection:", " folded"),
+           STARTED.replace("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\n"), "\x00" * 50, "x" * 100000, STARTED[:60], "",
+           reply(200, "{" * 2000), reply(200, "x" * 20000)[:200]]
+    with starting(bad[0]) as (_, gateway, supervisor):
+        for raw in bad:
+            gateway.tell(raw=raw)
+            supervisor.expect_none("READY", 0.4)
+        gateway.tell(raw=STARTED)
+        supervisor.expect("READY", 5)
+
+
+@test
+def a_chunked_answer_is_understood():
+    body = '{"ok":true,"status":"started"}'
+    with starting(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n\r\n") as (_, _, supervisor):
+        supervisor.expect("READY", 5)
+
+
+@test
+def an_answer_that_never_comes_is_given_up():
+    with starting(None, timeout_ms=300) as (_, gateway, supervisor):
+        supervisor.expect_none("READY", 1)
+        gateway.tell(raw=STARTED)
+        supervisor.expect("READY", 5)
+
+
+@test
+def a_generic_program_is_ready_by_its_status_alone():
+    with starting(reply(503, "no"), kind="generic", ready_path="/ready") as (_, gateway, supervisor):
+        supervisor.expect_none("READY", 0.6)
+        gateway.tell(raw="HTTP/1.1 204 No Content\r\n\r\n")
+        check(supervisor.expect("READY", 5)["note"].startswith("GET /ready was answered with 204"), "by its status")
+
+
+@test
+def a_gateway_that_is_gone_is_not_ready():
+    with starting(STARTING) as (_, gateway, supervisor):
+        supervisor.say("GATEWAY_GONE", 1, gateway.pid)
+        supervisor.sync()
+        gateway.tell(raw=STARTED)
+        supervisor.expect_none("READY", 1)
+
+
+@test
+def a_start_that_moves_is_told_apart_from_one_that_does_not():
+    with starting("", listens=False) as (place, gateway, supervisor):
+        supervisor.expect_none("PROGRESS", 6)
+        gateway.tell(spin=1)
+        check(supervisor.expect("PROGRESS", 12)["generation"] == 1, "CPU time is progress")
+
+
+@test
+def console_lines_are_progress():
+    with starting("", listens=False) as (place, _, supervisor):
+        supervisor.sync()
+        place.write("loading plugins\n")
+        supervisor.expect("PROGRESS", 8)
+
+
+@test
+def a_restart_in_the_same_process_is_ready_again():
+    with starting(STARTED) as (place, gateway, supervisor):
+        supervisor.expect("READY")
+        gateway.tell(raw=DRAINING)
+        place.write("\x1b[36m[gateway]\x1b[39m \x1b[36mshutdown budget at shutdown: drain=315000ms shutdown=325000ms\x1b[39m\n"
+                    "[gateway] draining active work before restart with timeout 315000ms: queueSize=2\n")
+        drain = supervisor.expect("DRAIN_BEGAN")
+        check((drain["generation"], drain["budget_ms"]) == (1, 315000), f"{drain}")
+        supervisor.expect_none("READY", 1)
+        gateway.tell(raw=STARTED)
+        check(supervisor.expect("READY", 5)["generation"] == 1, "ready again")
+        check(not any(message["type"] == "DRAIN_BEGAN" for message in supervisor.seen[supervisor.seen.index(drain) + 1:]), "told once")
+
+
+@test
+def a_drain_that_was_called_off_is_ready_again():
+    with starting(STARTED) as (place, _, supervisor):
+        supervisor.expect("READY")
+        place.write("[gateway] draining active work before restart without a timeout: queueSize=2\n")
+        check(supervisor.expect("DRAIN_BEGAN")["budget_ms"] == 3600000, "a bounded budget")
+        supervisor.expect("READY", 10)
+
+
+@test
+def a_drain_line_of_a_gateway_that_is_gone_is_nothing():
+    with Place() as place, Supervisor(place) as supervisor:
+        supervisor.say("GATEWAY_STARTED", 1, os.getpid())
+        supervisor.say("GATEWAY_GONE", 1, os.getpid())
+        supervisor.sync()
+        place.write("draining active work before stop with timeout 5ms: x\n")
+        supervisor.expect_none("DRAIN_BEGAN", 0.5)
+        supervisor.finish()
+
+
+# --- configuration ---------------------------------------------------------------------------------------------------
+
+
+@test
+def changes_of_the_configuration_are_told():
+    with Place() as place:
+        home, later = place.root / "home", place.root / "later"
+        home.mkdir()
+        config, included, neighbour, away = home / "openclaw.json", home / "part.txt", home / "more.json5", later / "x.json"
+        config.write_text("{}")
+        included.write_text("{}")
+        with Supervisor(place, watched=[config, included, away]) as supervisor:
+            supervisor.say("WATCH_CONFIG", 1)
+            supervisor.sync()
+
+            def told(path, what):
+                note = supervisor.expect("CONFIG_CHANGED", 10)["note"]
+                check(note == str(path), f"{what}: told of {note}")
+
+            config.write_text("{ a: 1 }")
+            told(config, "written in place")
+            (home / "new").write_text("{ a: 2 }")
+            os.rename(home / "new", config)
+            told(config, "replaced")
+            included.write_text("{ b: 1 }")
+            told(included, "an included file")
+            config.unlink()
+            told(config, "deleted")
+            config.write_text("{}")
+            told(config, "made again")
+            neighbour.write_text("{}")
+            told(neighbour, "a new file beside it")
+            later.mkdir()
+            away.write_text("{}")
+            told(away, "a directory that came later")
+            (home / "gateway.log").write_text("noise")
+            supervisor.expect_none("CONFIG_CHANGED", 1)
+            os.utime(home / "gateway.log")
+            supervisor.say("WATCH_CONFIG", 0)
+            supervisor.sync()
+            config.write_text("{ unseen: true }")
+            supervisor.expect_none("CONFIG_CHANGED", 1)
+            supervisor.finish()
+
+
+# --- succession ------------------------------------------------------------------------------------------------------
+
+
+@test
+def without_a_gateway_an_abandoned_sentry_ends():
+    with Place() as place, Supervisor(place) as supervisor:
+        place.write("last\n")
+        supervisor.say("CLOSE")
+        check(supervisor.expect("EXIT")["code"] == 0, "ended")
+        check(place.log() == "last\n", "and wrote what was there")
+
+
+@test
+def an_abandoned_sentry_drains_as_long_as_the_gateway_lives():
+    with Place() as place, Gateway() as gateway, Supervisor(place) as supervisor:
+        supervisor.say("GATEWAY_STARTED", 1, gateway.pid)
+        supervisor.sync()
+        supervisor.say("CLOSE")
+        place.write("still here\n")
+        wait_until(lambda: place.state.joinpath("console.log").exists() and "still here\n" in place.log(), "drained without a supervisor")
+        supervisor.expect_none("EXIT", 0.5)
+        place.write("dying\n")
+        gateway.kill()
+        check(supervisor.expect("EXIT")["code"] == 0, "ended with the gateway")
+        check(place.log() == "still here\ndying\n", "and wrote its last words")
+
+
+@test
+def a_successor_takes_the_console_over_without_losing_a_line():
+    with Place() as place, Gateway() as gateway, Supervisor(place) as first:
+        first.say("GATEWAY_STARTED", 1, gateway.pid)
+        first.sync()
+        stop, written = threading.Event(), [0]
+
+        def write_numbers():
+            while not stop.is_set():
+                place.write(f"line {written[0]}\n")
+                written[0] += 1
+                if written[0] % 50 == 0:
+                    time.sleep(0.001)
+
+        writer = threading.Thread(target=write_numbers)
+        writer.start()
+        wait_until(lambda: written[0] > 500, "some lines")
+        first.say("CLOSE")
+        with Supervisor(place) as second:
+            check(first.expect("EXIT")["code"] == 0, "the first one let go")
+            begun = written[0]
+            wait_until(lambda: written[0] > begun + 500, "more lines")
+            stop.set()
+            writer.join()
+            second.say("GATEWAY_STARTED", 1, gateway.pid)
+            second.finish()
+        numbers = sorted(int(line.split()[1]) for line in place.log().splitlines())
+        check(numbers == list(range(written[0])), f"{written[0]} written, {len(numbers)} found")
+
+
+def main():
+    wanted = sys.argv[3:]
+    chosen = [function for function in tests if not wanted or function.__name__ in wanted]
+    failed = 0
+    print(f"1..{len(chosen)}", flush=True)
+    for number, function in enumerate(chosen, 1):
+        name, began = function.__name__.replace("_", " "), time.monotonic()
+        try:
+            function()
+            print(f"ok {number} - {name}", flush=True)
+        except Skip as why:
+            print(f"ok {number} - {name} # SKIP {why}", flush=True)
+        except Exception as why:  # pylint: disable=broad-except
+            failed += 1
+            print(f"# {type(why).__name__}: {why}\nnot ok {number} - {name}", flush=True)
+        print(f"# {time.monotonic() - began:.1f} s", flush=True)
+    return failed != 0
+
+
+sys.exit(main())

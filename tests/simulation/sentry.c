@@ -1,0 +1,101 @@
+/* The sentry's messages, as the supervisor gets them: late, twice, out of order, of an earlier generation, or not. */
+#include "tests/simulation/world.h"
+
+void sentry_say_event(struct world *world, struct supervision_event event, int64_t after_ms)
+{
+	struct random *random = &world->random;
+	uint32_t copies = random_permille(random, world->temper.lost) ? 0 : 1;
+
+	if (random_permille(random, world->temper.doubled))
+		copies++;
+	for (; copies > 0; copies--) {
+		int64_t delay_ms = after_ms + random_between(random, 0, 20);
+
+		if (random_permille(random, world->temper.late))
+			delay_ms += random_duration(random, 100, 600000);
+		world_schedule(world, HAPPEN_DELIVER, delay_ms)->event = event;
+	}
+}
+
+void sentry_say(struct world *world, enum supervision_event_type type, int64_t after_ms)
+{
+	sentry_say_event(
+	    world, (struct supervision_event){.type = type, .generation = world->gateway.generation}, after_ms);
+}
+
+void sentry_probe(struct world *world, uint64_t generation)
+{
+	const struct gateway_process *gateway = &world->gateway;
+
+	world->probed_generation = generation;
+	if (gateway->alive && gateway->ready && gateway->generation == generation)
+		sentry_say(world, ON_READY, random_between(&world->random, 0, 1000));
+}
+
+void sentry_answer_words(struct world *world, uint64_t generation)
+{
+	struct supervision_event event = {.type = ON_WORDS, .generation = generation, .verdict = world->gateway.words};
+
+	sentry_say_event(world, event, random_duration(&world->random, 1, 4000));
+}
+
+static enum supervision_reason draw_verdict(struct world *world)
+{
+	static const enum supervision_reason reasons[] = {REASON_HUNG, REASON_DEAF, REASON_WATCHDOG,
+	    REASON_STUCK_SESSIONS, REASON_MEMORY, REASON_NONE};
+
+	return reasons[random_below(&world->random, 6)];
+}
+
+void sentry_notice_hang(struct world *world)
+{
+	struct random *random = &world->random;
+	struct supervision_event event = {.generation = world->gateway.generation, .value = 1};
+	int64_t after_ms = random_duration(random, 1000, 60000);
+
+	event.type = ON_SUSPECTED;
+	event.reason = random_permille(random, 700) ? REASON_HUNG : draw_verdict(world);
+	sentry_say_event(world, event, after_ms);
+	after_ms += random_duration(random, 1000, 120000);
+	event.type = random_permille(random, 300) ? ON_CLEARED : ON_CONDEMNED;
+	event.value = random_between(random, 1, 1000);
+	sentry_say_event(world, event, after_ms);
+}
+
+/* A message that nothing in the world gave reason for just now, yet that may come. */
+void sentry_draw_noise(struct world *world, enum supervision_event_type type)
+{
+	struct random *random = &world->random;
+	struct supervision_event event = {.type = type, .generation = world->machine.generation};
+
+	if (event.generation > 0 && random_permille(random, 300))
+		event.generation -= random_below(random, event.generation < 4 ? (uint32_t)event.generation : 4);
+	switch (type) {
+	case ON_READY:
+		/* Of this generation only what it has truly said: a message may double, not lie. */
+		if (event.generation > world->ready_generation)
+			event.generation = world->ready_generation;
+		break;
+	case ON_WORDS:
+		event.verdict = world->gateway.words;
+		break;
+	case ON_DRAIN_BEGAN:
+		event.value = random_duration(random, 100, 330000);
+		if (event.generation == world->gateway.generation && world->gateway.alive) {
+			world_schedule(world, HAPPEN_DRAINS, 0);
+			return;
+		}
+		break;
+	case ON_SUSPECTED:
+		event.reason = draw_verdict(world);
+		event.value = random_between(random, 0, 3);
+		break;
+	case ON_CONDEMNED:
+		event.reason = draw_verdict(world);
+		event.value = random_permille(random, 500) ? 0 : random_between(random, 1, 1000);
+		break;
+	default:
+		break;
+	}
+	world_schedule(world, HAPPEN_DELIVER, 0)->event = event;
+}
