@@ -68,7 +68,7 @@ static const struct option events_options[] = {
 	CHOICE("--severity", events.severity, "MIN", "info warning error critical", "that or worse"),
 	TEXT("--incident", events.incident, "N", "what belongs to one incident"),
 	TEXT("--after", events.after, "ID", "newer than the event ID"),
-	TEXT("--limit", events.limit, "N", "at most the last N (0: all)"),
+	TEXT("--limit", events.limit, "N", "at most N, the last ones (0: all)"),
 	END,
 };
 

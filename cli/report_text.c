@@ -115,8 +115,13 @@ static void print_gateway(const struct control_reply *reply)
 		text_addf(&text, ", restarted %" PRIu64 " %s", reply->gateway.restarts,
 		    reply->gateway.restarts == 1 ? "time" : "times");
 	line("gateway", sentence);
-	if (reply->gateway.command[0] != '\0')
-		line("command", reply->gateway.command);
+	if (reply->gateway.command[0] == '\0')
+		return;
+	text_init(&text, sentence, sizeof(sentence));
+	text_add(&text, reply->gateway.command);
+	if (text.length == sizeof(reply->gateway.command) - 1)
+		text_add(&text, "..."); /* it was cut */
+	line("command", sentence);
 }
 
 static void print_supervisor(const struct control_reply *reply)

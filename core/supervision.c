@@ -6,6 +6,7 @@
 #define KILL_RETRY_MS		1000
 #define UNKILLABLE_AFTER_MS	30000 /* a helper in an unkillable wait that holds nothing stops counting */
 #define ADOPT_RETRY_MS		5000
+#define SPAWN_RETRY_MS		1000 /* at least: a spawn fails without taking time, and no back-off is a setting */
 #define WORDS_WAIT_MS		2000
 #define START_STALLED_AFTER_MS	120000 /* past its allowance a start goes on as long as something moves */
 #define SUSPECT_MAX_MS		600000 /* a sentry that has gone quiet leaves no suspicion behind */
@@ -86,6 +87,17 @@ static void open_incident(struct step *step)
 		return;
 	machine->incident = machine->next_incident++;
 	machine->incident_since_ms = machine->now_ms;
+	/* Before anything is recorded under this number: the next life must not give it again. */
+	act(step, DO_SAVE);
+}
+
+/* What people want outlives the supervisor. */
+static void set_wanted(struct step *step, bool wanted)
+{
+	if (step->machine->wanted == wanted)
+		return;
+	step->machine->wanted = wanted;
+	act(step, DO_SAVE);
 }
 
 bool supervision_is_paused(const struct supervision *machine, int64_t now_ms)
@@ -162,10 +174,10 @@ static void stay_stopped(struct step *step, enum supervision_reason reason)
 
 	if (machine->state == STATE_PARKED)
 		act(step, DO_WATCH_CONFIG)->value = 0;
-	machine->incident = 0;
 	enter(step, STATE_STOPPED, 0);
 	because(step, reason, 0);
 	record(step, RECORD_STOPPED, reason, 0);
+	machine->incident = 0; /* it ends here, unrecovered */
 	act(step, DO_SAVE);
 	if (machine->finishing)
 		act(step, DO_FINISH);
@@ -194,6 +206,8 @@ static void settle(struct step *step)
 	if (!machine->planned)
 		machine->due_ms += restart_policy_delay(
 		    &settings->policy, &machine->history, machine->cause, machine->ready, step->event->chance);
+	if (machine->down_reason == REASON_SPAWN_FAILED && machine->due_ms < machine->now_ms + SPAWN_RETRY_MS)
+		machine->due_ms = machine->now_ms + SPAWN_RETRY_MS;
 	start_when_due(step);
 }
 
@@ -269,6 +283,20 @@ static void resume(struct step *step)
 	record(step, RECORD_RESUMED, REASON_OPERATOR, 0);
 }
 
+static void refuse(struct step *step, enum supervision_reason reason)
+{
+	act(step, DO_REFUSE)->reason = reason;
+}
+
+/* A pause is about what Holdfast does by itself: who starts by hand ends it. */
+static void end_pause(struct step *step)
+{
+	if (step->machine->paused_until_ms == 0)
+		return;
+	resume(step);
+	act(step, DO_SAVE);
+}
+
 /* Stopped, backing off or parked: a person wants it up. */
 static void person_starts(struct step *step)
 {
@@ -276,9 +304,12 @@ static void person_starts(struct step *step)
 
 	if (machine->finishing)
 		return;
-	/* A pause is about what Holdfast does by itself: who starts by hand ends it. */
-	if (machine->paused_until_ms != 0)
-		resume(step);
+	if (step->event->inside) { /* there is no gateway it could have been asked from */
+		refuse(step, machine->reason);
+		return;
+	}
+	if (step->event->reason != REASON_FIRST_START) /* a supervisor that comes back is not a person */
+		end_pause(step);
 	machine->insisted = step->event->force;
 	if (step->event->reason == REASON_FIRST_START || machine->state == STATE_STOPPED)
 		went_down_because(step, step->event->reason == REASON_NONE ? REASON_OPERATOR : step->event->reason, 0);
@@ -287,18 +318,10 @@ static void person_starts(struct step *step)
 
 static void want(struct step *step)
 {
-	step->machine->wanted = !step->machine->finishing;
-}
-
-/* It is going down: let it come up again. */
-static void start_after_end(struct step *step)
-{
-	struct supervision *machine = step->machine;
-
-	if (machine->finishing)
+	if (step->machine->finishing || step->event->inside)
 		return;
-	machine->wanted = machine->planned = true;
-	machine->insisted = step->event->force;
+	end_pause(step);
+	set_wanted(step, true);
 }
 
 static bool inside_budget_allows(struct supervision *machine)
@@ -314,16 +337,48 @@ static bool inside_budget_allows(struct supervision *machine)
 	return true;
 }
 
+/* What the gateway's own tree asks for yields to what people want, and has a budget. */
+static bool may_ask(struct step *step)
+{
+	struct supervision *machine = step->machine;
+
+	if (!step->event->inside)
+		return true;
+	if (!machine->wanted)
+		refuse(step, machine->finishing ? REASON_SHUTDOWN : REASON_OPERATOR);
+	else if (supervision_is_paused(machine, machine->now_ms))
+		refuse(step, REASON_PAUSED);
+	else if (!inside_budget_allows(machine))
+		refuse(step, REASON_RESTART_BUDGET);
+	else
+		return true;
+	return false;
+}
+
+/* It is going down: let it come up again. */
+static void start_after_end(struct step *step)
+{
+	struct supervision *machine = step->machine;
+
+	if (machine->finishing || !may_ask(step))
+		return;
+	if (!step->event->inside)
+		end_pause(step);
+	machine->planned = true;
+	machine->insisted = step->event->force && !step->event->inside;
+	set_wanted(step, true);
+}
+
 static void restart_up(struct step *step)
 {
 	struct supervision *machine = step->machine;
 	const struct supervision_event *event = step->event;
 	enum supervision_reason reason = event->inside ? REASON_GATEWAY_ASKED : REASON_OPERATOR;
 
-	if (event->inside && !inside_budget_allows(machine)) {
-		act(step, DO_REFUSE)->reason = REASON_RESTART_BUDGET;
+	if (!may_ask(step))
 		return;
-	}
+	if (!event->inside)
+		end_pause(step);
 	machine->planned = true;
 	/* Without --force the boot budget holds; asked from inside it always does. */
 	machine->insisted = event->force && !event->inside;
@@ -354,12 +409,13 @@ static void stop_draining(struct step *step)
 {
 	if (step->machine->own_drain)
 		stop_up(step);
-	step->machine->wanted = false;
+	else
+		set_wanted(step, false);
 }
 
 static void stop_later(struct step *step)
 {
-	step->machine->wanted = false;
+	set_wanted(step, false);
 }
 
 static void stop_waiting(struct step *step)
@@ -380,8 +436,8 @@ static void finish_down(struct step *step)
 
 static void finish_later(struct step *step)
 {
-	step->machine->wanted = false;
 	step->machine->finishing = true;
+	set_wanted(step, false);
 }
 
 static void finish_up(struct step *step)
@@ -437,7 +493,8 @@ static void found(struct step *step)
 	struct supervision *machine = step->machine;
 
 	machine->generation = step->event->generation;
-	machine->wanted = machine->tree = true;
+	machine->wanted = !machine->stopped_before;
+	machine->tree = true;
 	enter(step, STATE_ADOPTING, machine->now_ms + ADOPT_RETRY_MS);
 	act(step, DO_ADOPT);
 }
@@ -466,6 +523,8 @@ static void adopt_refused(struct step *step)
 {
 	struct supervision *machine = step->machine;
 
+	if (machine->wanted) /* it ended while nobody watched, and nobody had asked it to */
+		open_incident(step);
 	record(step, RECORD_ADOPT_REFUSED, REASON_EXIT_UNKNOWN, 0);
 	machine->planned = false;
 	machine->ready = true; /* as far as back-off goes: it had been left running */
@@ -668,6 +727,12 @@ static void progress_starting(struct step *step)
 	enter(step, STATE_STARTING, allowed_until_ms);
 }
 
+static bool may_end_hung(const struct step *step)
+{
+	return step->machine->settings->restart_on[RESTART_HANG] &&
+	       !supervision_is_paused(step->machine, step->machine->now_ms);
+}
+
 static void timer_starting(struct step *step)
 {
 	struct supervision *machine = step->machine;
@@ -677,7 +742,7 @@ static void timer_starting(struct step *step)
 		enter(step, STATE_STARTING, machine->moved_ms + START_STALLED_AFTER_MS);
 		return;
 	}
-	if (supervision_is_paused(machine, machine->now_ms)) {
+	if (!may_end_hung(step)) {
 		enter(step, STATE_STARTING, machine->now_ms + START_STALLED_AFTER_MS);
 		return;
 	}
@@ -714,7 +779,7 @@ static void timer_draining(struct step *step)
 		end_by_force(step, REASON_STOP_TIMEOUT, machine->now_ms - machine->since_ms);
 		return;
 	}
-	if (supervision_is_paused(machine, machine->now_ms)) {
+	if (!may_end_hung(step)) {
 		enter(step, STATE_DRAINING, machine->now_ms + OWN_DRAIN_MARGIN_MS);
 		return;
 	}
@@ -836,7 +901,7 @@ static void timer_waiting(struct step *step)
 	start_when_due(step);
 }
 
-/* The table. `never`: results of actions, which cannot arrive in that state. */
+/* The table. `never`: results of actions, which cannot arrive in that state, and timers where there is no deadline. */
 /* clang-format off */
 static cell *const table[EVENT_TYPE_COUNT][STATE_COUNT] = {
 /*                      stopped        adopting       starting           running         suspect         draining           killing            backing off     parked */
@@ -855,7 +920,7 @@ static cell *const table[EVENT_TYPE_COUNT][STATE_COUNT] = {
 [ON_TREE_LEFT]      = { never,         never,         never,             never,          never,          never,             tree_left,         never,          never },
 [ON_EXITED]         = { ignore,        ignore,        exited,            exited,         exited,         exited,            exited_killing,    ignore,         ignore },
 [ON_HOST_RESUMED]   = { slept_waiting, slept,         slept,             slept_waiting,  slept,          slept,             slept,             slept_waiting,  slept_waiting },
-[ON_TIMER]          = { ignore,        adopt_again,   timer_starting,    ignore,         timer_suspect,  timer_draining,    timer_killing,     timer_waiting,  timer_parked },
+[ON_TIMER]          = { never,         adopt_again,   timer_starting,    never,          timer_suspect,  timer_draining,    timer_killing,     timer_waiting,  timer_parked },
 [ON_READY]          = { ignore,        ignore,        ready_starting,    ignore,         ignore,         ready_draining,    ignore,            ignore,         ignore },
 [ON_PROGRESS]       = { ignore,        ignore,        progress_starting, ignore,         ignore,         ignore,            ignore,            ignore,         ignore },
 [ON_WORDS]          = { ignore,        ignore,        ignore,            ignore,         ignore,         ignore,            words,             ignore,         ignore },
@@ -872,6 +937,20 @@ void supervision_init(struct supervision *machine, const struct supervision_sett
 	memset(machine, 0, sizeof(*machine));
 	machine->settings = settings;
 	machine->next_incident = first_incident;
+}
+
+void supervision_inherit(struct supervision *machine, const struct supervision *earlier)
+{
+	machine->history = earlier->history;
+	machine->generation = earlier->generation;
+	machine->restarts = earlier->restarts;
+	machine->paused_until_ms = earlier->paused_until_ms;
+	memcpy(machine->inside_restarts_ms, earlier->inside_restarts_ms, sizeof(machine->inside_restarts_ms));
+	machine->stopped_before = !earlier->wanted && !earlier->finishing;
+	machine->incident = earlier->incident;
+	machine->incident_since_ms = earlier->incident_since_ms;
+	if (earlier->next_incident > machine->next_incident)
+		machine->next_incident = earlier->next_incident;
 }
 
 bool supervision_cell_exists(enum supervision_state state, enum supervision_event_type type)

@@ -199,6 +199,7 @@ struct supervision {
 
 	bool wanted;	/* there should be a gateway */
 	bool finishing; /* the supervisor ends once there is none */
+	bool stopped_before; /* in its earlier life it had been told to keep the gateway down */
 	bool insisted;	/* the next start is over the boot budget */
 
 	uint64_t generation;
@@ -229,6 +230,10 @@ struct supervision {
 /* `settings` is borrowed for the machine's life; `first_incident` is the number of its first incident. */
 void supervision_init(struct supervision *machine, const struct supervision_settings *settings, uint64_t first_incident);
 
+/* Right after supervision_init: takes over what the last DO_SAVE (or DO_SPAWN) of an earlier life, in this boot of the
+ * host, left of its machine. `earlier` is copied from; its pointers and its clock-bound state are not used. */
+void supervision_inherit(struct supervision *machine, const struct supervision *earlier);
+
 /* One event. `actions` is filled anew, to be carried out in order. */
 void supervision_step(struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions);
 
@@ -241,7 +246,7 @@ static inline int64_t supervision_deadline_ms(const struct supervision *machine)
 bool supervision_is_paused(const struct supervision *machine, int64_t now_ms);
 
 /* Whether the table has a cell for this event in this state: cells that have none are results of actions, which
- * cannot arrive there; a step into one of them is a broken invariant and aborts. */
+ * cannot arrive there, and timers of states that have none; a step into one of them is a broken invariant and aborts. */
 bool supervision_cell_exists(enum supervision_state state, enum supervision_event_type type);
 
 /* "running", "backing-off": the names of `status`. */

@@ -15,6 +15,7 @@ struct scanner {
 	size_t size;           /* bytes of the current character; 0 at the end */
 	uint32_t character;
 	struct json_place place;
+	uint32_t high_surrogate; /* the first half of a character spelled by two escapes; 0: none */
 	enum json_dialect dialect;
 	unsigned depth;
 	struct json_fault *fault;

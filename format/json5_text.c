@@ -17,7 +17,7 @@ static void put_byte(struct scanner *scanner, char byte)
 		document->strings[document->string_used++] = byte;
 }
 
-static void put_character(struct scanner *scanner, uint32_t character)
+static void put_encoded(struct scanner *scanner, uint32_t character)
 {
 	char bytes[UTF8_MAX];
 	size_t size = utf8_encode(character, bytes);
@@ -26,27 +26,29 @@ static void put_character(struct scanner *scanner, uint32_t character)
 		put_byte(scanner, bytes[i]);
 }
 
-/* After "\u". Two escapes may make one character, as UTF-16 has it; half of one becomes U+FFFD. */
-static int read_unicode_escape(struct scanner *scanner, uint32_t *character)
+/* Escapes spell UTF-16: two halves make one character, and half of one alone becomes U+FFFD. */
+static void put_character(struct scanner *scanner, uint32_t character)
 {
-	uint32_t low;
+	uint32_t high = scanner->high_surrogate;
 
-	if (scan_hex(scanner, 4, character) < 0)
-		return scanner->result;
-	while (*character >= 0xd800 && *character <= 0xdbff && scanner->character == '\\' &&
-	       scanner->offset + 1 < scanner->length && scanner->bytes[scanner->offset + 1] == 'u') {
-		scan_advance(scanner);
-		scan_advance(scanner);
-		if (scan_hex(scanner, 4, &low) < 0)
-			return scanner->result;
-		if (low >= 0xdc00 && low <= 0xdfff) {
-			*character = 0x10000 + ((*character - 0xd800) << 10) + (low - 0xdc00);
-			return scanner->result;
-		}
-		put_character(scanner, UTF8_REPLACEMENT);
-		*character = low;
+	scanner->high_surrogate = 0;
+	if (high != 0 && character >= 0xdc00 && character <= 0xdfff) {
+		put_encoded(scanner, 0x10000 + ((high - 0xd800) << 10) + (character - 0xdc00));
+		return;
 	}
-	return scanner->result;
+	if (high != 0)
+		put_encoded(scanner, UTF8_REPLACEMENT);
+	if (character >= 0xd800 && character <= 0xdbff)
+		scanner->high_surrogate = character;
+	else
+		put_encoded(scanner, character);
+}
+
+static void put_end(struct scanner *scanner)
+{
+	if (scanner->high_surrogate != 0)
+		put_encoded(scanner, UTF8_REPLACEMENT);
+	scanner->high_surrogate = 0;
 }
 
 static int read_simple_escape(struct scanner *scanner, struct json_place start)
@@ -67,7 +69,7 @@ static int read_simple_escape(struct scanner *scanner, struct json_place start)
 		if (scan_is_digit(scanner->character))
 			return scan_fail_at(
 			    scanner, start, -EBADMSG, "\"\\0\" cannot be followed by a digit");
-		put_byte(scanner, '\0');
+		put_character(scanner, 0);
 	} else if (escaped == '\r') {
 		scan_accept(scanner, '\n'); /* a line continued */
 	} else if (!scan_is_line_end(escaped)) {
@@ -83,7 +85,7 @@ static int read_escape(struct scanner *scanner)
 
 	scan_advance(scanner);
 	if (scan_accept(scanner, 'u'))
-		read_unicode_escape(scanner, &character);
+		scan_hex(scanner, 4, &character);
 	else if (scanner->dialect == JSON_5 && scan_accept(scanner, 'x'))
 		scan_hex(scanner, 2, &character);
 	else
@@ -115,6 +117,7 @@ int scan_string(struct scanner *scanner, const char **bytes, uint32_t *length)
 			scan_advance(scanner);
 		}
 	}
+	put_end(scanner);
 	*bytes = document->strings + first;
 	*length = (uint32_t)(document->string_used - first);
 	put_byte(scanner, '\0');
@@ -133,6 +136,8 @@ static bool is_identifier(uint32_t character, bool first)
 	if (character < 0xc0)
 		return character == 0xaa || character == 0xb5 || character == 0xba ||
 		       (character == 0xb7 && !first);
+	if (character >= 0xd800 && character <= 0xdfff)
+		return false;
 	if (character >= 0x2000 && character <= 0x206f)
 		return !first && (character == 0x200c || character == 0x200d || character == 0x203f ||
 		                     character == 0x2040 || character == 0x2054);

@@ -9,6 +9,7 @@
 #include "sentry/line.h"
 
 #define LINE_READ_MAX 2048
+#define PROBLEM_LINES 4
 
 /* The lines of a block, from the last to the first. */
 struct backwards {
@@ -31,20 +32,43 @@ static bool previous_line(struct backwards *at, const char **line, size_t *lengt
 	return true;
 }
 
-/* "Invalid config at FILE:" alone does not say what is wrong: the next line does. */
-static void add_next_line(const char *bytes, size_t length, char *line, size_t line_size)
+/* Takes the next line of what is left. Returns its first byte that is not blank. */
+static const char *take_line(const char **at, const char *end, char *line, size_t line_size)
+{
+	const char *stop = memchr(*at, '\n', (size_t)(end - *at));
+
+	stop = stop != NULL ? stop : end;
+	line_strip(line, line_size, *at, (size_t)(stop - *at));
+	*at = stop < end ? stop + 1 : end;
+	return line + strspn(line, " ");
+}
+
+/* "Invalid config at FILE:" does not say what is wrong, nor does "Config invalid": the next line does, or one of the
+ * next that begins with a dash. */
+static void add_problem(const char *at, const char *end, char *line, size_t line_size)
 {
 	size_t filled = strlen(line);
-	char next[LINE_READ_MAX];
+	bool has_colon = filled > 0 && line[filled - 1] == ':';
 	struct text text = {.data = line, .size = line_size, .length = filled};
-	const char *end;
+	char next[LINE_READ_MAX];
 
-	if (filled == 0 || line[filled - 1] != ':' || length == 0)
+	for (int lines = 0; lines < PROBLEM_LINES && at < end; lines++) {
+		const char *problem = take_line(&at, end, next, sizeof(next));
+
+		if (!has_colon && strncmp(problem, "- ", 2) != 0)
+			continue;
+		text_add(&text, has_colon ? " " : ": ");
+		text_add(&text, problem + strspn(problem, "- "));
 		return;
-	end = memchr(bytes, '\n', length);
-	line_strip(next, sizeof(next), bytes, end != NULL ? (size_t)(end - bytes) : length);
-	text_add(&text, " ");
-	text_add(&text, next + strspn(next, " -"));
+	}
+}
+
+/* The time a line begins with: the record has its own. */
+static size_t time_length(const char *line)
+{
+	size_t length = strspn(line, "0123456789-:.TZ+");
+
+	return length >= 20 && line[10] == 'T' && line[length] == ' ' ? length + 1 : 0;
 }
 
 void words_read(const struct gateway_facts *facts, const char *bytes, size_t length, uint32_t *words,
@@ -59,19 +83,19 @@ void words_read(const struct gateway_facts *facts, const char *bytes, size_t len
 	while (previous_line(&at, &raw, &raw_length)) {
 		char stripped[LINE_READ_MAX];
 		enum exit_words found;
-		const char *after = raw + raw_length;
+		const char *after = raw + raw_length, *end = bytes + length;
 
 		line_strip(stripped, sizeof(stripped), raw, raw_length);
 		found = gateway_read_words(facts, stripped);
 		if (found == WORDS_NONE) {
 			if (line[0] == '\0')
-				text_copy(line, line_size, stripped);
+				text_copy(line, line_size, stripped + time_length(stripped));
 			continue;
 		}
 		*words = found;
-		text_copy(line, line_size, stripped);
-		if (after < bytes + length)
-			add_next_line(after + 1, (size_t)(bytes + length - after - 1), line, line_size);
+		text_copy(line, line_size, stripped + time_length(stripped));
+		if (found == WORDS_CONFIG_INVALID && after < end)
+			add_problem(after + 1, end, line, line_size);
 		return;
 	}
 }

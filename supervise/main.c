@@ -136,11 +136,7 @@ static bool take_up_record(struct supervisor *self)
 
 	if (result == 0 && self->record.machine_size == sizeof(earlier)) {
 		memcpy(&earlier, self->record.machine, sizeof(earlier));
-		self->machine.history = earlier.history;
-		self->machine.generation = earlier.generation;
-		self->machine.restarts = earlier.restarts;
-		if (earlier.next_incident > self->machine.next_incident)
-			self->machine.next_incident = earlier.next_incident;
+		supervision_inherit(&self->machine, &earlier);
 		return procfs_is_alive(self->record.gateway.pid, self->record.gateway.start_time);
 	}
 	if (result != -ENOENT && result < 0)
@@ -177,6 +173,15 @@ static void remove_orphans(struct supervisor *self)
 		    count == 1 ? "was" : "were", report.names);
 }
 
+/* Numbers that people can say, and that no earlier life has given: seconds since the first day of 2026. */
+static uint64_t first_incident(int64_t real_ms)
+{
+	const int64_t first_day_s = 1767225600;
+	int64_t seconds = real_ms / 1000 - first_day_s;
+
+	return seconds > 0 ? (uint64_t)seconds : 1;
+}
+
 static int prepare(struct supervisor *self, struct error *why)
 {
 	int result;
@@ -189,7 +194,7 @@ static int prepare(struct supervisor *self, struct error *why)
 	self->facts = gateway_facts((int)self->settings->gateway.kind);
 	self->started_real_ms = clock_real_ms();
 	read_policy(self);
-	supervision_init(&self->machine, &self->policy, (uint64_t)self->started_real_ms);
+	supervision_init(&self->machine, &self->policy, first_incident(self->started_real_ms));
 	workers_init(self);
 	result = environment_build(self, environ, why);
 	if (result == 0)

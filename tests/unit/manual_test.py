@@ -30,9 +30,29 @@ def variable_of(path):
     return "HOLDFAST_" + re.sub(r"([A-Z])", r"_\1", path.replace(".", "_")).upper()
 
 
+def quantity(value):
+    """Durations and sizes as numbers, the rest as it is."""
+    units = {"ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000, "kB": 1000, "MB": 10**6, "GB": 10**9}
+    found = re.fullmatch(r"(\d+)([a-zA-Z]*)", str(value))
+    return int(found[1]) * units.get(found[2], 1) if found else value
+
+
+def settings():
+    return json.loads(holdfast("check", "--json", "--", "true"))["settings"]
+
+
+def every_default():
+    text, known = page("holdfast.json.5.scd"), settings()
+    checked = 0
+    for path, told in re.findall(r'^\*([\w.]+)\* \(HOLDFAST_\w+\)\n(?:\t.*\n)*?(?:\t.*)?Default: '
+                                 r'("[^"]*"|true|false|[\d.]*\d)\.$', text, re.M):
+        checked += 1
+        yield quantity(json.loads(told)) == quantity(known[path]["value"]), f"{path}: {told}, not {known[path]['value']}"
+    yield checked >= 25, f"only {checked} defaults were found"
+
+
 def every_setting():
-    known = set(json.loads(holdfast("check", "--json", "--", "true"))["settings"])
-    known = {path for path in known if path not in ("stateDir", "runtimeDir", "file")}
+    known = set(settings())
     told = dict(re.findall(r"^\*([\w.]+)\* \((HOLDFAST_\w+)\)$", page("holdfast.json.5.scd"), re.M))
     yield known == set(told), f"only in the table or only in the page: {known ^ set(told)}"
     for path, variable in told.items():
@@ -60,6 +80,7 @@ def every_option():
 
 
 TESTS = [("every setting is in holdfast.json(5), with its variable", every_setting),
+         ("the defaults are those of holdfast.json(5)", every_default),
          ("every kind of event is in holdfast-events(7)", every_kind),
          ("every command and option is in holdfast(1)", every_option)]
 
