@@ -65,7 +65,7 @@ static int io_fault(int system_errno, struct error *why)
 
 int store_fault(struct store *store, struct error *why)
 {
-	/* SQLite knows errno for some failures only; for the others it is what the failed system call left. */
+	/* SQLite knows errno for some failures only; else it is what the failed system call left. */
 	int system_errno = errno, code = sqlite3_errcode(store->database) & 0xff;
 
 	if (sqlite3_system_errno(store->database) != 0)

@@ -13,8 +13,9 @@
 #define QUICK_FOR_MS     30000
 #define LOOK_MS          5000
 #define SECOND_ANSWER_MS 2000 /* without a start-up probe: it answers now as it did so long ago */
-#define NO_RESTART_MS    5000 /* after the word of a drain: it still says started, so the drain was called off \
-	                       */
+#define NO_RESTART_MS                                                                                        \
+	5000 /* after the word of a drain: it still says started, so the drain was called off                \
+	      */
 #define ANSWER_VALUES 128
 
 static enum probe_answer read_json(

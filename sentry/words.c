@@ -43,8 +43,8 @@ static const char *take_line(const char **at, const char *end, char *line, size_
 	return line + strspn(line, " ");
 }
 
-/* "Invalid config at FILE:" does not say what is wrong, nor does "Config invalid": the next line does, or one of the
- * next that begins with a dash. */
+/* "Invalid config at FILE:" does not say what is wrong, nor does "Config invalid": the next line does, or one
+ * of the next that begins with a dash. */
 static void add_problem(const char *at, const char *end, char *line, size_t line_size)
 {
 	size_t filled = strlen(line);

@@ -184,13 +184,27 @@ static struct control_client *free_place(struct supervisor *supervisor)
 	return oldest;
 }
 
+/* Out of descriptors: a caller that waits for good would wake us for good. It is let in and sent away. */
+static int accept_caller(struct supervisor *supervisor)
+{
+	int fd = accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
+		return fd;
+	file_close(&supervisor->spare_fd);
+	fd = accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	file_close(&fd);
+	supervisor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return -1;
+}
+
 static void client_came(struct loop_source *source, uint32_t events)
 {
 	struct supervisor *supervisor = source->context;
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t size = sizeof(peer);
 	struct control_client *client;
-	int fd = accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_caller(supervisor);
 
 	(void)events;
 	if (fd < 0)
@@ -212,6 +226,7 @@ int commands_open(struct supervisor *supervisor, struct error *why)
 {
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		supervisor->clients[i].fd = supervisor->clients[i].source.fd = -1;
+	supervisor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	supervisor->control_fd =
 	    control_listen(settings_string(supervisor->settings, supervisor->settings->runtime_dir), why);
 	if (supervisor->control_fd < 0)

@@ -22,7 +22,7 @@
 #define FLUSH_WAIT_MS	2000
 #define WORKERS_WAIT_MS 3000
 
-static double chance(void)
+double supervisor_chance(void)
 {
 	uint32_t random = 0;
 
@@ -351,7 +351,7 @@ void supervisor_step(struct supervisor *supervisor, struct supervision_event *ev
 
 		more = false;
 		next.now_ms = clock_boot_ms();
-		next.chance = chance();
+		next.chance = supervisor_chance();
 		if (next.type == ON_SPAWNED || next.type == ON_ADOPTED)
 			announce(supervisor);
 		supervision_step(&supervisor->machine, &next, &actions);

@@ -166,6 +166,45 @@ static int check_port(const struct settings *settings, struct error *why)
 	    origin, settings->gateway.port, owner);
 }
 
+/* OpenClaw's own unit (2026.2.1 and 2026.9.6 install openclaw-gateway.service): while one of its processes lives,
+ * the service manager owns the gateway, also when it has not opened its port yet. */
+#define NATIVE_UNIT "/openclaw-gateway.service"
+
+static bool is_in_native_unit(int pid)
+{
+	char path[32], cgroups[LOCK_TEXT_BYTES];
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	return file_read(AT_FDCWD, path, cgroups, sizeof(cgroups)) > 0 && strstr(cgroups, NATIVE_UNIT) != NULL;
+}
+
+static bool look_for_native_unit(void *context, int pid)
+{
+	int *found = context;
+
+	if (is_in_native_unit(pid))
+		*found = pid;
+	return *found == 0;
+}
+
+static int check_native_unit(const struct settings *settings, struct error *why)
+{
+	const char *state = settings_string(settings, settings->gateway.state_directory);
+	size_t length = strlen(state);
+	int found = 0;
+
+	/* That unit runs the default profile; and we may have been put into it ourselves. */
+	if (length < 10 || strcmp(state + length - 10, "/.openclaw") != 0 || is_in_native_unit(getpid()))
+		return 0;
+	procfs_each(look_for_native_unit, &found);
+	if (found == 0)
+		return 0;
+	return error_set(why, -EBUSY,
+	    "The gateway belongs to the service manager (openclaw-gateway.service, pid %d): disable that unit first, or watch "
+	    "it with \"holdfast monitor\". Nothing was started.",
+	    found);
+}
+
 int ownership_check(struct supervisor *supervisor, struct error *why)
 {
 	const struct settings *settings = supervisor->settings;
@@ -176,6 +215,8 @@ int ownership_check(struct supervisor *supervisor, struct error *why)
 		return result;
 	snprintf(path, sizeof(path), "/tmp/openclaw-%u", getuid());
 	result = check_locks_in(settings, path, why);
+	if (result == 0)
+		result = check_native_unit(settings, why);
 	if (result < 0)
 		return result;
 	snprintf(path, sizeof(path), "%s/tmp/openclaw-%u", settings_string(settings, settings->gateway.state_directory),

@@ -100,7 +100,7 @@ struct supervisor {
 	bool store_writable;
 	char store_why[128];
 
-	int control_fd;
+	int control_fd, spare_fd; /* the spare is given up for a moment when there are no descriptors left */
 	struct loop_source control_source;
 	struct control_client clients[CONTROL_CLIENTS_MAX];
 
@@ -111,6 +111,9 @@ struct supervisor {
 	char *environment[VARIABLES_MAX + 1];
 	char marker[sizeof(MARKER_VARIABLE) + 1 + MARKER_BYTES_MAX];
 };
+
+/* A number in [0, 1) from the kernel, for jitter. */
+double supervisor_chance(void);
 
 /* lifecycle.c: the core's hands */
 void supervisor_step(struct supervisor *supervisor, struct supervision_event *event);

@@ -25,15 +25,6 @@ static const char *const names[WORKER_COUNT] = {"sentry", "recorder", "relay"};
 
 static void start_worker(struct supervisor *supervisor, struct supervised_worker *worker);
 
-static double chance(void)
-{
-	uint32_t random = 0;
-
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = (uint32_t)clock_monotonic_ms() * 2654435761u;
-	return random / 4294967296.0;
-}
-
 static enum exit_verdict verdict_of(uint32_t words)
 {
 	switch (words) {
@@ -187,7 +178,7 @@ static void retry(struct loop_timer *timer)
 static void come_back(struct supervisor *supervisor, struct supervised_worker *worker, bool was_healthy)
 {
 	int64_t delay_ms = restart_policy_delay(
-	    &supervisor->worker_policy, &worker->history, RESTART_CRASH, was_healthy, chance());
+	    &supervisor->worker_policy, &worker->history, RESTART_CRASH, was_healthy, supervisor_chance());
 
 	if (supervisor->finishing)
 		return;

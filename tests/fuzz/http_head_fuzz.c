@@ -29,7 +29,8 @@ static void check(enum http_head_kind kind, const char *head, size_t length)
 	}
 	/* No line of an accepted head is folded, and each ends in CR LF. */
 	for (size_t i = 1; i < length; i++)
-		if (head[i] == '\n' && (head[i - 1] != '\r' || (i + 1 < length && (head[i + 1] == ' ' || head[i + 1] == '\t'))))
+		if (head[i] == '\n' &&
+		    (head[i - 1] != '\r' || (i + 1 < length && (head[i + 1] == ' ' || head[i + 1] == '\t'))))
 			abort();
 	look_up(head, length, "Content-Length");
 	look_up(head, length, "Host");

@@ -1,4 +1,5 @@
-/* Console bytes: the line scanner, the tail and the reading of words must survive anything a program can print. */
+/* Console bytes: the line scanner, the tail and the reading of words must survive anything a program can
+ * print. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	words_read(facts, kept, tail_copy(&tail, begin, UINT64_MAX, kept), &words, line, sizeof(line));
 	if (words >= WORDS_COUNT || memchr(line, '\0', sizeof(line)) == NULL)
 		abort();
-	if (gateway_read_drain(facts, line, &budget_ms) && (budget_ms < 0 || budget_ms > GATEWAY_DRAIN_MAX_MS))
+	if (gateway_read_drain(facts, line, &budget_ms) &&
+	    (budget_ms < 0 || budget_ms > GATEWAY_DRAIN_MAX_MS))
 		abort();
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* Runs a fuzz target without a fuzzer, so that every test run exercises it a little: the files it is given, then
- * pieces of them cut, joined and damaged by a seeded generator. Prints TAP.
+/* Runs a fuzz target without a fuzzer, so that every test run exercises it a little: the files it is given,
+ * then pieces of them cut, joined and damaged by a seeded generator. Prints TAP.
  *
  *   TARGET_fuzz [--seed N] [--rounds N] FILE... */
 #include <inttypes.h>

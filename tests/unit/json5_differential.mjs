@@ -96,7 +96,11 @@ for (const text of texts) {
 }
 const run = spawnSync(tool, { input: Buffer.concat(chunks), maxBuffer: 1 << 30 });
 const lines = run.stdout.toString().split("\n");
+// One difference is meant: in an unquoted key we take any character beyond ASCII that is no space and no general
+// punctuation, where JSON5 asks Unicode's tables whether it is a letter.
+const LENIENT = /invalid identifier character|invalid character '[^\0-\x7f]/;
 let accepted = 0;
+let lenient = 0;
 let differences = 0;
 for (let i = 0; i < count; i++) {
 	let wanted;
@@ -110,10 +114,14 @@ for (let i = 0; i < count; i++) {
 	const seen = line.startsWith("ok ") ? JSON.parse(line.slice(3)) : undefined;
 	accepted += error === null;
 	if (error === null ? line.startsWith("ok ") && isDeepStrictEqual(seen, wanted) : line.startsWith("bad ")) continue;
+	if (error !== null && LENIENT.test(error) && line.startsWith("ok ")) {
+		lenient++;
+		continue;
+	}
 	if (++differences <= 10)
 		console.log(`# document ${JSON.stringify(texts[i])}\n#   json5: ${error ?? JSON.stringify(wanted)}\n#   ours:  ${line}`);
 }
-console.log(`# ${count} documents, ${accepted} of them valid, seed ${seed}`);
-const passed = differences === 0 && run.status === 0 && accepted > count / 4 && accepted < count * 0.9;
+console.log(`# ${count} documents, ${accepted} of them valid, ${lenient} with a key that only we take, seed ${seed}`);
+const passed = differences === 0 && run.status === 0 && accepted > count / 4 && accepted < count * 0.9 && lenient < count / 500;
 console.log(`1..1\n${passed ? "ok" : "not ok"} 1 - our parser and npm's json5 agree on every document`);
 process.exit(passed ? 0 : 1);

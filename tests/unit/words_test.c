@@ -48,7 +48,8 @@ TEST("a refused configuration is recognised, and the line says what is wrong")
 	check("2026.9.6-missing-include", WORDS_CONFIG_INVALID, "Failed to read include file");
 	check("2026.9.6-no-mode", WORDS_CONFIG_INVALID, "missing gateway.mode");
 	check("2026.9.6-no-config", WORDS_CONFIG_INVALID, "Missing config");
-	check("2026.2.1-bad-key", WORDS_CONFIG_INVALID, "Config invalid: <root>: Unrecognized key: \"bogus\"");
+	check(
+	    "2026.2.1-bad-key", WORDS_CONFIG_INVALID, "Config invalid: <root>: Unrecognized key: \"bogus\"");
 	check("2026.2.1-bad-type", WORDS_CONFIG_INVALID, "Invalid config at");
 	check("2026.2.1-broken-json", WORDS_CONFIG_INVALID, "Config invalid: <root>: JSON5 parse failed");
 	check("2026.2.1-missing-include", WORDS_CONFIG_INVALID, "Config invalid");

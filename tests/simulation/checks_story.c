@@ -1,0 +1,331 @@
+/* What happened to the gateway as the records tell it, and whether each record was true and allowed. */
+#include <inttypes.h>
+
+#include "tests/simulation/world.h"
+
+#define STILL_MS	       120000
+#define OWN_DRAIN_MARGIN_MS    30000
+#define OWN_DRAIN_MAX_MS       3600000
+#define DRAIN_FIRST_MS	       60000
+#define JUDGE_AFTER_SLEEP_MS   60000
+#define HEALTHY_BEFORE_EXIT_MS 10000
+#define UNKILLABLE_AFTER_MS    30000
+
+static bool is_up(enum supervision_state state)
+{
+	return state == STATE_STARTING || state == STATE_RUNNING || state == STATE_SUSPECT || state == STATE_DRAINING;
+}
+
+static bool was_refused(const struct supervision_actions *actions)
+{
+	for (uint32_t i = 0; i < actions->count; i++)
+		if (actions->list[i].type == DO_REFUSE)
+			return true;
+	return false;
+}
+
+static void note_start(struct world *world, const struct supervision_event *event, enum supervision_state before)
+{
+	struct checks *checks = &world->checks;
+	bool is_down = before == STATE_STOPPED || before == STATE_BACKING_OFF || before == STATE_PARKED;
+
+	checks->wish = true;
+	if (event->reason != REASON_FIRST_START)
+		checks->paused_until_ms = 0;
+	if (is_down || before == STATE_DRAINING || before == STATE_KILLING || (event->type == ON_RESTART && is_up(before))) {
+		checks->planned = true;
+		checks->not_before_ms = 0;
+		checks->insisted |= event->force;
+	}
+	if (event->type == ON_RESTART && is_up(before)) {
+		checks->gateway.asked = true;
+		checks->gateway.forced |= event->force;
+		checks->gateway.grace_ms = world->settings.stop_timeout_ms;
+	}
+}
+
+static void note_people(struct world *world, const struct supervision_event *event, enum supervision_state before,
+    const struct supervision_actions *actions)
+{
+	struct checks *checks = &world->checks;
+
+	switch (event->type) {
+	case ON_START:
+	case ON_RESTART:
+		if (checks->finishing || was_refused(actions))
+			break;
+		if (!event->inside) {
+			note_start(world, event, before);
+		} else if (is_up(before) && checks->wish) {
+			checks->planned = checks->gateway.asked = true;
+			checks->gateway.grace_ms = world->settings.stop_timeout_ms;
+		} else if (before == STATE_KILLING) {
+			checks->planned = true;
+		}
+		break;
+	case ON_SHUTDOWN:
+		checks->finishing = true;
+		checks->gateway.forced |= event->force;
+		/* fall through */
+	case ON_STOP:
+		checks->wish = false;
+		checks->gateway.asked = true;
+		if (checks->gateway.terminated_ms == 0)
+			checks->gateway.grace_ms = world->settings.stop_timeout_ms;
+		break;
+	case ON_PAUSE:
+		if (event->value > checks->now_ms)
+			checks->paused_until_ms = event->value;
+		break;
+	case ON_RESUME:
+		checks->paused_until_ms = 0;
+		break;
+	default:
+		break;
+	}
+}
+
+static void note_host_and_sentry(struct world *world, const struct supervision_event *event, enum supervision_state before)
+{
+	struct checks *checks = &world->checks;
+	bool is_current = event->generation == checks->generation;
+	int64_t budget_ms = event->value < 0 ? 0 : event->value > OWN_DRAIN_MAX_MS ? OWN_DRAIN_MAX_MS : event->value;
+
+	if (event->type == ON_HOST_RESUMED)
+		checks->judge_after_ms = checks->now_ms + JUDGE_AFTER_SLEEP_MS;
+	else if (event->type == ON_PROGRESS && is_current)
+		checks->gateway.moved_ms = checks->now_ms;
+	else if (event->type == ON_DRAIN_BEGAN && is_current && is_up(before) && before != STATE_DRAINING)
+		checks->gateway.drain_ends_ms = checks->now_ms + budget_ms + OWN_DRAIN_MARGIN_MS;
+	else if (event->type == ON_ADOPTED)
+		checks->gateway.started_ms = checks->gateway.moved_ms = checks->now_ms;
+}
+
+static enum restart_cause cause_of(enum supervision_reason reason)
+{
+	return reason == REASON_STUCK_SESSIONS ? RESTART_STUCK_SESSIONS :
+	       reason == REASON_MEMORY	       ? RESTART_MEMORY :
+						 RESTART_HANG;
+}
+
+static bool is_verdict_allowed(const struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_action *action)
+{
+	const struct checks *checks = &world->checks;
+	const struct checks_gateway *gateway = &checks->gateway;
+
+	if (action->value == 0 || !world->settings.restart_on[cause_of(action->reason)])
+		return false;
+	if (event->type == ON_CONDEMNED)
+		return event->value != 0 && event->generation == checks->generation && event->reason == action->reason &&
+		       checks->now_ms >= checks->judge_after_ms;
+	if (event->type != ON_TIMER)
+		return false;
+	if (before == STATE_STARTING)
+		return action->reason == REASON_START_STALLED && checks->now_ms >= gateway->moved_ms + STILL_MS &&
+		       checks->now_ms >= gateway->started_ms + world->settings.startup_timeout_ms;
+	return before == STATE_DRAINING && action->reason == REASON_OWN_DRAIN_OVERDUE && gateway->drain_ends_ms != 0 &&
+	       checks->now_ms >= gateway->drain_ends_ms;
+}
+
+static void check_condemned(struct world *world, const struct supervision_event *event, enum supervision_state before,
+    const struct supervision_action *action)
+{
+	struct checks *checks = &world->checks;
+	bool at_once = action->reason == REASON_HUNG || action->reason == REASON_WATCHDOG ||
+		       action->reason == REASON_START_STALLED;
+
+	if (checks->paused_until_ms != 0)
+		checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "a verdict was acted upon while paused");
+	if (!is_verdict_allowed(world, event, before, action))
+		checks_violate(world, CHECK_VERDICT_NEEDS_EVIDENCE, "condemned for reason %d, evidence %" PRId64 " on %s",
+		    (int)action->reason, event->value, supervision_event_name(event->type));
+	checks->gateway.condemned = true;
+	checks->gateway.overdue |= action->reason == REASON_OWN_DRAIN_OVERDUE;
+	checks->gateway.grace_ms = at_once ? world->settings.hang_grace_ms : DRAIN_FIRST_MS;
+	checks->cause = cause_of(action->reason);
+	checks->planned = false;
+}
+
+bool checks_ended_unasked(const struct checks *checks, const struct supervision_event *event)
+{
+	const struct checks_gateway *gateway = &checks->gateway;
+	bool held = gateway->ready && checks->now_ms - gateway->ready_ms >= HEALTHY_BEFORE_EXIT_MS;
+
+	return !gateway->asked && !gateway->condemned &&
+	       !(event->exit.kind == EXIT_CODE && event->exit.value == 0 && held);
+}
+
+static void boot_began(struct checks *checks)
+{
+	if (checks->boot_count == CHECK_BOOTS_KEPT) {
+		for (uint32_t i = 1; i < CHECK_BOOTS_KEPT; i++)
+			checks->boots_ms[i - 1] = checks->boots_ms[i];
+		checks->boot_count--;
+	}
+	checks->boots_ms[checks->boot_count++] = checks->now_ms;
+}
+
+static void note_end(struct world *world, const struct supervision_event *event)
+{
+	struct checks *checks = &world->checks;
+	struct checks_gateway *gateway = &checks->gateway;
+
+	if (event->exit.kind == EXIT_CODE && event->exit.value == 0 && checks->boot_count > 0)
+		checks->boot_count--;
+	if (gateway->ready && checks->now_ms - gateway->ready_ms >= world->settings.policy.reset_after_ms)
+		for (int cause = 0; cause < RESTART_CAUSE_COUNT; cause++)
+			checks->attempts[cause] = 0;
+	checks->first_was_ready = gateway->ready;
+	if (gateway->asked || gateway->condemned)
+		return;
+	checks->cause = RESTART_CRASH;
+	checks->planned = !checks_ended_unasked(checks, event);
+}
+
+static void note_ready(struct world *world, const struct supervision_event *event)
+{
+	struct checks *checks = &world->checks;
+
+	if (event->type == ON_READY ? event->generation != checks->generation || world->ready_generation != checks->generation :
+				      !world->settings.ready_when_spawned)
+		checks_violate(world, CHECK_READY_IS_TRUE, "generation %" PRIu64 " is called ready on %s of %" PRIu64,
+		    checks->generation, supervision_event_name(event->type), event->generation);
+	checks->gateway.ready = true;
+	checks->gateway.ready_ms = checks->now_ms;
+	checks->gateway.drain_ends_ms = 0;
+}
+
+static void note_stopped(struct world *world, const struct supervision_action *action)
+{
+	struct checks *checks = &world->checks;
+
+	if (action->reason == REASON_CRASH_RESTART_OFF && !checks->planned && !world->settings.restart_on[checks->cause])
+		checks->wish = false;
+}
+
+static void note_record(struct world *world, const struct supervision_event *event, enum supervision_state before,
+    const struct supervision_action *action)
+{
+	struct checks *checks = &world->checks;
+
+	switch (action->record) {
+	case RECORD_READY:
+		note_ready(world, event);
+		break;
+	case RECORD_RESTARTED_ITSELF:
+		if (checks->boot_count > 0)
+			checks->boot_count--;
+		boot_began(checks);
+		break;
+	case RECORD_EXITED:
+		note_end(world, event);
+		break;
+	case RECORD_START_FAILED:
+	case RECORD_ADOPT_REFUSED:
+		checks->cause = RESTART_CRASH;
+		checks->planned = false;
+		checks->first_was_ready = action->record == RECORD_ADOPT_REFUSED;
+		break;
+	case RECORD_CONDEMNED:
+		check_condemned(world, event, before, action);
+		break;
+	case RECORD_SUSPECTED:
+		if (checks->paused_until_ms != 0)
+			checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "a suspicion was acted upon while paused");
+		break;
+	case RECORD_PARKED:
+		checks->parked_for = action->reason;
+		break;
+	case RECORD_STOPPED:
+		note_stopped(world, action);
+		break;
+	case RECORD_TREE_LEFT:
+		if (checks->now_ms - checks->kill_began_ms < UNKILLABLE_AFTER_MS)
+			checks_violate(world, CHECK_NO_START_OVER_OLD_TREE, "given up on after %" PRId64 " ms",
+			    checks->now_ms - checks->kill_began_ms);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The shortest wait there may be before the start after this failure, and counts it. */
+static void count_failure(struct world *world)
+{
+	struct checks *checks = &world->checks;
+	const struct restart_policy *policy = &world->settings.policy;
+	uint32_t failures = checks->attempts[checks->cause]++;
+	double wait_ms = (double)policy->initial_ms;
+
+	if (failures == 0 && policy->immediate_first && checks->first_was_ready)
+		return;
+	for (uint32_t i = policy->immediate_first ? 1 : 0; i < failures && wait_ms < (double)policy->max_ms; i++)
+		wait_ms *= policy->factor;
+	if (wait_ms > (double)policy->max_ms)
+		wait_ms = (double)policy->max_ms;
+	wait_ms *= 1 - policy->jitter;
+	checks->not_before_ms = checks->now_ms + (wait_ms > 1 ? (int64_t)wait_ms - 1 : 0);
+}
+
+void checks_story(struct world *world, const struct supervision_event *event, enum supervision_state before,
+    const struct supervision_actions *actions)
+{
+	struct checks *checks = &world->checks;
+	enum supervision_state after = world->machine.state;
+
+	note_people(world, event, before, actions);
+	note_host_and_sentry(world, event, before);
+	if (event->type == ON_SPAWNED)
+		boot_began(checks);
+	if (after == STATE_KILLING && before != STATE_KILLING)
+		checks->kill_began_ms = checks->now_ms;
+	if (after != STATE_PARKED)
+		checks->parked_for = REASON_NONE;
+	for (uint32_t i = 0; i < actions->count; i++)
+		if (actions->list[i].type == DO_RECORD)
+			note_record(world, event, before, &actions->list[i]);
+	if ((before == STATE_KILLING || event->type == ON_SPAWN_FAILED) && !checks->planned &&
+	    (after == STATE_BACKING_OFF || after == STATE_STARTING))
+		count_failure(world);
+	if (event->type == ON_CONFIG_CHANGED || (event->type == ON_TIMER && before == STATE_PARKED))
+		checks->not_before_ms = 0;
+}
+
+static void check_record_incident(struct world *world, const struct supervision_event *event, const struct supervision_action *action)
+{
+	const struct checks *checks = &world->checks;
+	bool is_failure = action->record == RECORD_START_FAILED || action->record == RECORD_CONDEMNED ||
+			  (action->record == RECORD_ADOPT_REFUSED && checks->wish) ||
+			  (action->record == RECORD_EXITED && checks_ended_unasked(checks, event));
+
+	if (is_failure && action->incident == 0)
+		checks_violate(world, CHECK_INCIDENTS, "a failure opened none");
+	if (action->record == RECORD_RECOVERED && (action->incident == 0 || action->incident != checks->incident))
+		checks_violate(world, CHECK_INCIDENTS, "recovered from %" PRIu64 ", and %" PRIu64 " is open", action->incident,
+		    checks->incident);
+	if (action->incident != 0 && action->incident != checks->incident && action->incident <= checks->highest_incident)
+		checks_violate(world, CHECK_INCIDENTS, "the number %" PRIu64 " was used before", action->incident);
+}
+
+void checks_incidents(struct world *world, const struct supervision_event *event, const struct supervision_actions *actions)
+{
+	struct checks *checks = &world->checks;
+	const struct supervision *machine = &world->machine;
+	bool ended = false;
+
+	for (uint32_t i = 0; i < actions->count; i++) {
+		const struct supervision_action *action = &actions->list[i];
+
+		if (action->type != DO_RECORD)
+			continue;
+		check_record_incident(world, event, action);
+		if (action->record == RECORD_RECOVERED || action->record == RECORD_STOPPED)
+			ended |= action->incident == checks->incident;
+	}
+	if (checks->incident != 0 && machine->incident != checks->incident && !ended)
+		checks_violate(world, CHECK_INCIDENTS, "%" PRIu64 " ended without a record", checks->incident);
+	if (machine->incident != 0 && (machine->state == STATE_RUNNING || machine->state == STATE_SUSPECT))
+		checks_violate(world, CHECK_INCIDENTS, "%" PRIu64 " is open although it is ready", machine->incident);
+	checks->incident = machine->incident;
+}
