@@ -1,7 +1,9 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 static ssize_t read_up_to(int fd, char *buffer, size_t size)
@@ -49,6 +51,68 @@ ssize_t file_read_start(int fd, char *buffer, size_t size)
 	while (length < 0 && errno == EINTR);
 	buffer[length < 0 ? 0 : length] = '\0';
 	return length < 0 ? -errno : length;
+}
+
+int file_each_line(
+    int directory_fd, const char *path, bool (*visit)(void *context, const char *line), void *context)
+{
+	int fd CLOSE_ON_RETURN = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
+	char buffer[FILE_LINE_MAX];
+	size_t length = 0;
+	bool go_on = true, cut = false;
+
+	if (fd < 0)
+		return -errno;
+	while (go_on) {
+		ssize_t got = read(fd, buffer + length, sizeof(buffer) - 1 - length);
+		char *line = buffer, *newline;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		length += (size_t)got;
+		buffer[length] = '\0';
+		while (go_on && (newline = memchr(line, '\n', length - (size_t)(line - buffer))) != NULL) {
+			*newline = '\0';
+			go_on = cut || visit(context, line);
+			cut = false;
+			line = newline + 1;
+		}
+		length -= (size_t)(line - buffer);
+		memmove(buffer, line, length);
+		buffer[length] = '\0';
+		/* A line that fills the buffer is visited cut; the rest of it is passed over. An unended last line counts. */
+		if (go_on && length > 0 && (got == 0 || length == sizeof(buffer) - 1)) {
+			go_on = cut || visit(context, buffer);
+			cut = true;
+			length = 0;
+		}
+		if (got == 0)
+			break;
+	}
+	return 0;
+}
+
+int file_each_entry(
+    const char *path, bool (*visit)(void *context, int directory_fd, const char *name), void *context)
+{
+	int fd CLOSE_ON_RETURN = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct dirent64) char buffer[8192];
+	ssize_t length;
+
+	if (fd < 0)
+		return -errno;
+	while ((length = getdents64(fd, buffer, sizeof(buffer))) > 0) {
+		for (ssize_t at = 0; at < length;) {
+			const struct dirent64 *entry = (const struct dirent64 *)(buffer + at);
+
+			if (!visit(context, fd, entry->d_name))
+				return 0;
+			at += entry->d_reclen;
+		}
+	}
+	return length < 0 ? -errno : 0;
 }
 
 int file_write_all(int fd, const void *bytes, size_t length)

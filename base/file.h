@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_BASE_FILE_H
 #define HOLDFAST_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -11,6 +12,17 @@ ssize_t file_read(int directory_fd, const char *path, char *buffer, size_t size)
 
 /* As file_read, from an open descriptor, from offset 0; a longer file is cut silently (for /proc). */
 ssize_t file_read_start(int fd, char *buffer, size_t size);
+
+/* Calls `visit` with each line (without its newline, cut at FILE_LINE_MAX - 1 bytes) until it returns false.
+ * Never allocates. Returns 0 or a negative errno. */
+#define FILE_LINE_MAX 8192
+int file_each_line(
+    int directory_fd, const char *path, bool (*visit)(void *context, const char *line), void *context);
+
+/* Calls `visit` with the name of each entry of the directory until it returns false. Never allocates.
+ * Returns 0 or a negative errno. */
+int file_each_entry(
+    const char *path, bool (*visit)(void *context, int directory_fd, const char *name), void *context);
 
 /* Writes all bytes or returns a negative errno; retries after EINTR and short writes. */
 int file_write_all(int fd, const void *bytes, size_t length);

@@ -109,6 +109,17 @@ static int exchange(int fd, const struct control_request *request, struct contro
 	return 0;
 }
 
+static int no_answer(const char *runtime_dir, int code, struct error *why)
+{
+	if (code == -EACCES || code == -EPERM)
+		return error_set(why, code,
+		    "The supervisor in %s is another user's and cannot be asked: ask as that user, or name another with "
+		    "--runtime-dir.",
+		    runtime_dir);
+	return error_set(why, code, "No supervisor is running (nothing answers in %s): start one with \"holdfast run\".",
+	    runtime_dir);
+}
+
 int control_ask(const char *runtime_dir, const struct control_request *request, struct control_reply *reply,
     int timeout_ms, struct error *why)
 {
@@ -119,11 +130,10 @@ int control_ask(const char *runtime_dir, const struct control_request *request, 
 	int result;
 
 	if (fd < 0)
-		return error_set(why, fd, "No supervisor is running (nothing at %s): start one with \"holdfast run\".", runtime_dir);
+		return no_answer(runtime_dir, fd, why);
 	address_in(directory_fd, &address);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return error_set(why, -errno, "No supervisor is running (nothing answers in %s): start one with \"holdfast run\".",
-		    runtime_dir);
+		return no_answer(runtime_dir, -errno, why);
 	result = exchange(fd, request, reply, until_ms);
 	if (result == -ETIMEDOUT)
 		return error_set(why, result, "The supervisor did not answer within %d s.", timeout_ms / 1000);

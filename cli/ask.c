@@ -18,7 +18,8 @@ int ask(const struct settings *settings, const struct control_request *request, 
 
 	if (result == 0)
 		return EXIT_DONE;
-	return result == -ENOENT || result == -ECONNREFUSED ? EXIT_NO_SUPERVISOR : EXIT_FAILED;
+	return result == -ENOENT || result == -ENOTDIR || result == -ECONNREFUSED ? EXIT_NO_SUPERVISOR
+	                                                                          : EXIT_FAILED;
 }
 
 bool reply_is_healthy(const struct control_reply *reply)

@@ -437,7 +437,8 @@ static void finish_down(struct step *step)
 static void finish_later(struct step *step)
 {
 	step->machine->finishing = true;
-	set_wanted(step, false);
+	step->machine->wanted = false;
+	act(step, DO_SAVE);
 }
 
 static void finish_up(struct step *step)

@@ -16,57 +16,47 @@
 #include "base/file.h"
 #include "base/text.h"
 
+struct mount {
+	char root[PATH_MAX], point[PATH_MAX];
+	bool found;
+};
+
 /* Where the cgroup v2 tree is mounted and which part of it: mountinfo line
  * `42 32 0:27 /root /mount/point opts ... - cgroup2 cgroup2 rw`. It may be beside v1 at .../unified. */
-static bool find_mount(char *root, char *mount, size_t size)
+static bool look_for_mount(void *context, const char *line)
 {
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char line[4 * PATH_MAX];
-	bool found = false;
+	struct mount *mount = context;
 
-	if (file == NULL)
-		return false;
-	while (!found && fgets(line, sizeof(line), file) != NULL) {
-		char from[PATH_MAX], to[PATH_MAX];
-
-		if (strstr(line, " - cgroup2 ") == NULL || sscanf(line, "%*s %*s %*s %4095s %4095s", from, to) != 2)
-			continue;
-		found = text_copy(root, size, from) && text_copy(mount, size, to);
-	}
-	fclose(file);
-	return found;
+	mount->found = strstr(line, " - cgroup2 ") != NULL &&
+		       sscanf(line, "%*s %*s %*s %4095s %4095s", mount->root, mount->point) == 2;
+	return !mount->found;
 }
 
-static bool own_cgroup(char *path, size_t size)
+static bool look_for_own(void *context, const char *line)
 {
-	FILE *file = fopen("/proc/self/cgroup", "re");
-	char line[PATH_MAX + 8];
-	bool found = false;
+	char *own = context;
 
-	if (file == NULL)
-		return false;
-	while (!found && fgets(line, sizeof(line), file) != NULL) {
-		if (strncmp(line, "0::", 3) != 0)
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		found = text_copy(path, size, line + 3);
-	}
-	fclose(file);
-	return found;
+	if (strncmp(line, "0::", 3) != 0)
+		return true;
+	text_copy(own, PATH_MAX, line + 3);
+	return false;
 }
 
 static int open_own_cgroup(void)
 {
-	char root[PATH_MAX], mount[PATH_MAX], own[PATH_MAX], path[2 * PATH_MAX];
+	char own[PATH_MAX] = "", path[2 * PATH_MAX];
+	struct mount mount = {0};
 	const char *below = own;
 	size_t root_length;
 
-	if (!find_mount(root, mount, sizeof(root)) || !own_cgroup(own, sizeof(own)))
+	file_each_line(AT_FDCWD, "/proc/self/mountinfo", look_for_mount, &mount);
+	file_each_line(AT_FDCWD, "/proc/self/cgroup", look_for_own, own);
+	if (!mount.found || own[0] == '\0')
 		return -ENOENT;
-	root_length = strlen(root);
-	if (strcmp(root, "/") != 0 && strncmp(own, root, root_length) == 0)
+	root_length = strlen(mount.root);
+	if (strcmp(mount.root, "/") != 0 && strncmp(own, mount.root, root_length) == 0)
 		below = own + root_length;
-	snprintf(path, sizeof(path), "%s/%s", mount, below);
+	snprintf(path, sizeof(path), "%s/%s", mount.point, below);
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -145,22 +135,27 @@ int containment_kill(struct containment *containment)
 	return fd < 0 ? -errno : file_write_all(fd, "1", 1);
 }
 
+struct pid_visit {
+	void (*visit)(void *context, int pid);
+	void *context;
+};
+
+static bool visit_line(void *context, const char *line)
+{
+	const struct pid_visit *visitor = context;
+	uint64_t pid;
+
+	if (text_to_u64(line, INT32_MAX, &pid) == 0)
+		visitor->visit(visitor->context, (int)pid);
+	return true;
+}
+
 void containment_each(const struct containment *containment, void (*visit)(void *context, int pid), void *context)
 {
-	FILE *file;
-	int fd, pid;
+	struct pid_visit visitor = {visit, context};
 
-	if (containment->directory_fd < 0)
-		return;
-	fd = openat(containment->directory_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	file = fd < 0 ? NULL : fdopen(fd, "r");
-	if (file == NULL) {
-		file_close(&fd);
-		return;
-	}
-	while (fscanf(file, "%d", &pid) == 1)
-		visit(context, pid);
-	fclose(file);
+	if (containment->directory_fd >= 0)
+		file_each_line(containment->directory_fd, "cgroup.procs", visit_line, &visitor);
 }
 
 void containment_release(struct containment *containment)

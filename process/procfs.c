@@ -1,13 +1,10 @@
 #include "process/procfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -78,83 +75,76 @@ bool procfs_is_descendant(int pid, int ancestor)
 	return pid == ancestor && pid > 0;
 }
 
-int procfs_each(bool (*visit)(void *context, int pid), void *context)
+struct pid_visit {
+	bool (*visit)(void *context, int pid);
+	void *context;
+};
+
+static bool visit_pid(void *context, int directory_fd, const char *name)
 {
-	DIR *directory = opendir("/proc");
-	struct dirent *entry;
+	const struct pid_visit *visitor = context;
+	uint64_t pid;
 
-	if (directory == NULL)
-		return -errno;
-	while ((entry = readdir(directory)) != NULL) {
-		uint64_t pid;
-
-		if (text_to_u64(entry->d_name, INT32_MAX, &pid) == 0 && !visit(context, (int)pid))
-			break;
-	}
-	closedir(directory);
-	return 0;
+	(void)directory_fd;
+	return text_to_u64(name, INT32_MAX, &pid) < 0 || visitor->visit(visitor->context, (int)pid);
 }
 
-/* One line of /proc/net/tcp: `0: 0100007F:4965 00000000:0000 0A ... uid timeout inode`; state 0A is LISTEN. */
-static int listener_in(const char *path, uint32_t port, struct procfs_listener *found)
+int procfs_each(bool (*visit)(void *context, int pid), void *context)
 {
-	FILE *file = fopen(path, "re");
-	char line[512];
-	int result = 0;
+	struct pid_visit visitor = {visit, context};
 
-	if (file == NULL)
-		return errno == ENOENT ? 0 : -errno;
-	while (result == 0 && fgets(line, sizeof(line), file) != NULL) {
-		unsigned local_port, state, uid;
-		uint64_t inode;
+	return file_each_entry("/proc", visit_pid, &visitor);
+}
 
-		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %u %*u %" SCNu64, &local_port,
-			&state, &uid, &inode) != 4)
-			continue;
-		if (local_port != port || state != 0x0A)
-			continue;
-		found->uid = uid;
-		found->inode = inode;
-		result = 1;
-	}
-	fclose(file);
-	return result;
+struct port_search {
+	uint32_t port;
+	struct procfs_listener *found;
+	bool is_found;
+};
+
+/* One line of /proc/net/tcp: `0: 0100007F:4965 00000000:0000 0A ... uid timeout inode`; state 0A is LISTEN. */
+static bool look_for_port(void *context, const char *line)
+{
+	struct port_search *search = context;
+	unsigned local_port, state, uid;
+	uint64_t inode;
+
+	if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %u %*u %" SCNu64, &local_port, &state,
+		&uid, &inode) != 4 ||
+	    local_port != search->port || state != 0x0A)
+		return true;
+	search->found->uid = uid;
+	search->found->inode = inode;
+	search->is_found = true;
+	return false;
 }
 
 struct inode_search {
 	char wanted[48];
+	bool has;
 	struct procfs_listener *found;
 };
 
-static bool has_descriptor(int pid, const char *wanted)
+static bool look_at_descriptor(void *context, int directory_fd, const char *name)
 {
-	char path[64], target[64];
-	struct dirent *entry;
-	bool has = false;
-	DIR *directory;
+	struct inode_search *search = context;
+	char target[64];
+	ssize_t length = readlinkat(directory_fd, name, target, sizeof(target) - 1);
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	directory = opendir(path);
-	if (directory == NULL)
-		return false;
-	while (!has && (entry = readdir(directory)) != NULL) {
-		ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
-
-		if (length <= 0)
-			continue;
-		target[length] = '\0';
-		has = strcmp(target, wanted) == 0;
-	}
-	closedir(directory);
-	return has;
+	target[length < 0 ? 0 : length] = '\0';
+	search->has = strcmp(target, search->wanted) == 0;
+	return !search->has;
 }
 
 static bool look_for_inode(void *context, int pid)
 {
 	struct inode_search *search = context;
 	struct procfs_stat stat;
+	char path[64];
 
-	if (!has_descriptor(pid, search->wanted))
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	file_each_entry(path, look_at_descriptor, search);
+	if (!search->has)
 		return true;
 	search->found->pid = pid;
 	if (procfs_stat(pid, &stat) == 0)
@@ -164,17 +154,18 @@ static bool look_for_inode(void *context, int pid)
 
 int procfs_listener(uint32_t port, struct procfs_listener *found)
 {
-	struct inode_search search = {.found = found};
+	struct port_search ports = {.port = port, .found = found};
+	struct inode_search inodes = {.found = found};
 	int result;
 
 	memset(found, 0, sizeof(*found));
-	result = listener_in("/proc/net/tcp", port, found);
-	if (result == 0)
-		result = listener_in("/proc/net/tcp6", port, found);
-	if (result != 1)
+	result = file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_port, &ports);
+	if (result == 0 && !ports.is_found)
+		file_each_line(AT_FDCWD, "/proc/net/tcp6", look_for_port, &ports);
+	if (!ports.is_found)
 		return result;
-	snprintf(search.wanted, sizeof(search.wanted), "socket:[%" PRIu64 "]", found->inode);
-	procfs_each(look_for_inode, &search);
+	snprintf(inodes.wanted, sizeof(inodes.wanted), "socket:[%" PRIu64 "]", found->inode);
+	procfs_each(look_for_inode, &inodes);
 	return 1;
 }
 
@@ -210,22 +201,27 @@ int procfs_variable(int pid, const char *variable, char *value, size_t size)
 	return length < 0 ? -errno : 0;
 }
 
+struct lock_search {
+	int pid;
+	bool holds;
+};
+
+/* `1: POSIX  ADVISORY  WRITE 1234 08:01:123 0 EOF`; a waiter's line has "->" and does not match. */
+static bool look_for_lock(void *context, const char *line)
+{
+	struct lock_search *search = context;
+	int holder;
+
+	search->holds = sscanf(line, "%*u: %*s %*s %*s %d", &holder) == 1 && holder == search->pid;
+	return !search->holds;
+}
+
 bool procfs_holds_lock(int pid)
 {
-	FILE *file = fopen("/proc/locks", "re");
-	char line[256];
-	bool holds = false;
+	struct lock_search search = {.pid = pid};
 
-	if (file == NULL)
-		return false;
-	while (!holds && fgets(line, sizeof(line), file) != NULL) {
-		int holder;
-
-		/* `1: POSIX  ADVISORY  WRITE 1234 08:01:123 0 EOF`; a waiter's line has "->" and does not match. */
-		holds = sscanf(line, "%*u: %*s %*s %*s %d", &holder) == 1 && holder == pid;
-	}
-	fclose(file);
-	return holds;
+	file_each_line(AT_FDCWD, "/proc/locks", look_for_lock, &search);
+	return search.holds;
 }
 
 int procfs_boot_id(char *target, size_t size)

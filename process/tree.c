@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "process/procfs.h"
 
-#define SNAPSHOT_MAX	8192 /* what is beyond is met at the next look */
+#define SNAPSHOT_MAX	65536 /* beyond it a tree never counts as gone */
 #define ORPHANS_WAIT_MS 2000
 #define CHILDREN_BYTES	4096
 
@@ -30,6 +30,7 @@ struct process {
 
 struct snapshot {
 	uint32_t count;
+	bool is_whole;
 	struct process list[SNAPSHOT_MAX]; /* by pid, as /proc lists them */
 };
 
@@ -42,8 +43,10 @@ static bool take_one(void *context, int pid)
 	struct process *process = &taken->list[taken->count];
 	struct procfs_stat stat;
 
-	if (taken->count == SNAPSHOT_MAX)
+	if (taken->count == SNAPSHOT_MAX) {
+		taken->is_whole = false;
 		return false;
+	}
 	if (procfs_stat(pid, &stat) < 0)
 		return true;
 	memset(process, 0, sizeof(*process));
@@ -66,7 +69,9 @@ static int compare_pids(const void *left, const void *right)
 static void take_snapshot(void)
 {
 	snapshot.count = 0;
-	procfs_each(take_one, &snapshot);
+	snapshot.is_whole = true;
+	if (procfs_each(take_one, &snapshot) < 0)
+		snapshot.is_whole = false;
 	qsort(snapshot.list, snapshot.count, sizeof(snapshot.list[0]), compare_pids);
 }
 
@@ -199,6 +204,9 @@ void tree_kill(const struct tree *tree, uint32_t port, struct tree_report *repor
 	if (populated)
 		containment_kill(tree->containment);
 	kill_marked(report, tree->gateway_pid, port);
+	/* What could not be seen is not gone. */
+	if (!snapshot.is_whole && report->left == 0)
+		report->left = 1;
 }
 
 void marker_format(char *target, uint64_t instance, int pid, uint64_t start_time)

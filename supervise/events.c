@@ -111,6 +111,7 @@ void events_send(struct supervisor *supervisor)
 		struct message message;
 
 		message.event = pending->ring[(supervisor->sent + 1) % PENDING_EVENTS_MAX];
+		message.event.oldest = pending->stored + 1;
 		if (worker_say(supervisor, WORKER_RECORDER, MESSAGE_EVENT, &message, -1) < 0)
 			return;
 		supervisor->sent++;

@@ -218,6 +218,16 @@ def _(place):
     one_sentence(result)
 
 
+@test("another user's supervisor is not called absent")
+def _(place):
+    if os.getuid() != 0:
+        raise Skip("needs root to become another user")
+    place.runtime.mkdir(mode=0o700)
+    result = subprocess.run([HOLDFAST, "status"], env=place.environment, cwd="/", stdin=subprocess.DEVNULL, user=65534,
+                            group=65534, extra_groups=[], capture_output=True, timeout=30, check=False)
+    expect(result.returncode == 1 and "another user's" in one_sentence(result), result)
+
+
 # Output
 
 @test("a reader that goes away early is no error and no noise")

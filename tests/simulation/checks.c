@@ -99,6 +99,12 @@ void checks_saved(struct world *world)
 	memcpy(world->checks.saved_attempts, world->checks.attempts, sizeof(world->checks.attempts));
 }
 
+void checks_slept(struct world *world, int64_t slept_ms)
+{
+	world->checks.down_since_ms += slept_ms;
+	world->checks.unwanted_since_ms += slept_ms;
+}
+
 static void check_spin(struct world *world, const struct supervision_event *event)
 {
 	struct checks *checks = &world->checks;
@@ -265,7 +271,8 @@ static void check_saved(struct world *world)
 
 	if (world->finished)
 		return;
-	if (machine->wanted != saved->wanted || machine->generation != saved->generation ||
+	/* Who ends the supervisor does not mean the gateway to stay down after its next start. */
+	if ((machine->wanted || machine->finishing) != (saved->wanted || saved->finishing) || machine->generation != saved->generation ||
 	    machine->next_incident != saved->next_incident ||
 	    (machine->paused_until_ms != saved->paused_until_ms && saved->paused_until_ms > world->checks.now_ms))
 		checks_violate(world, CHECK_SAVED, "wanted %d, saved %d; generation %" PRIu64 ", saved %" PRIu64
@@ -296,21 +303,26 @@ static void check_down(struct world *world, const struct supervision_event *even
 	int64_t bound_ms = (int64_t)((double)policy->max_ms * (1 + policy->jitter)) + policy->boot_window_ms +
 			   UNKILLABLE_AFTER_MS + SLACK_MS;
 	int64_t stop_ms = settings->stop_timeout_ms > DRAIN_AT_MOST_MS ? settings->stop_timeout_ms : DRAIN_AT_MOST_MS;
+	bool held_down, ending;
 
 	if (checks->wish && world->machine.state == STATE_STOPPED)
 		checks_violate(world, CHECK_DEAD_IS_RESTARTED, "stopped, although it is wanted");
-	/* Deadlines move with the host's sleep, told or not: measure anew. */
-	if (is_held_down(world) || event->type == ON_HOST_RESUMED || checks->step_ms > SLACK_MS + 3600000)
+	/* Deadlines move with the host's sleep; a start that failed was a start. */
+	held_down = is_held_down(world) || event->type == ON_HOST_RESUMED || event->type == ON_SPAWN_FAILED;
+	if (held_down || checks->was_held_down)
 		checks->down_since_ms = checks->now_ms;
-	else if (checks->now_ms - checks->step_ms - checks->down_since_ms > bound_ms)
+	else if (checks->now_ms - checks->down_since_ms > bound_ms)
 		checks_violate(world, CHECK_DEAD_IS_RESTARTED, "down for %" PRId64 " ms",
 		    checks->now_ms - checks->down_since_ms);
-	if (checks->wish || !world->gateway.alive || world->gateway.dying || event->type == ON_HOST_RESUMED ||
-	    world->machine.state == STATE_ADOPTING)
+	checks->was_held_down = held_down;
+	ending = checks->wish || !world->gateway.alive || world->gateway.dying || event->type == ON_HOST_RESUMED ||
+		 world->machine.state == STATE_ADOPTING;
+	if (ending || checks->was_ending)
 		checks->unwanted_since_ms = checks->now_ms;
-	else if (checks->now_ms - checks->step_ms - checks->unwanted_since_ms > stop_ms + SLACK_MS)
+	else if (checks->now_ms - checks->unwanted_since_ms > stop_ms + SLACK_MS)
 		checks_violate(world, CHECK_STOP_HOLDS, "asked to stop %" PRId64 " ms ago, and alive",
 		    checks->now_ms - checks->unwanted_since_ms);
+	checks->was_ending = ending;
 }
 
 static void check_noticed(struct world *world, const struct supervision_event *event, enum supervision_state before)

@@ -65,6 +65,7 @@ struct checks {
 	uint64_t incident, highest_incident;
 	enum supervision_reason parked_for;
 
+	bool was_held_down, was_ending;
 	int64_t down_since_ms, unwanted_since_ms;
 	int64_t spin_ms;
 	uint32_t timers_now, spawns_now;
@@ -78,6 +79,7 @@ const char *check_sentence(enum check check);
 
 void checks_init(struct world *world);
 void checks_new_life(struct world *world, bool found);
+void checks_slept(struct world *world, int64_t slept_ms);
 void checks_saved(struct world *world); /* the machine has just been saved */
 
 /* In this order, for every event: */

@@ -24,6 +24,14 @@ static bool was_refused(const struct supervision_actions *actions)
 	return false;
 }
 
+static bool has_record(const struct supervision_actions *actions, enum supervision_record record)
+{
+	for (uint32_t i = 0; i < actions->count; i++)
+		if (actions->list[i].type == DO_RECORD && actions->list[i].record == record)
+			return true;
+	return false;
+}
+
 static void note_start(struct world *world, const struct supervision_event *event, enum supervision_state before)
 {
 	struct checks *checks = &world->checks;
@@ -40,7 +48,6 @@ static void note_start(struct world *world, const struct supervision_event *even
 	if (event->type == ON_RESTART && is_up(before)) {
 		checks->gateway.asked = true;
 		checks->gateway.forced |= event->force;
-		checks->gateway.grace_ms = world->settings.stop_timeout_ms;
 	}
 }
 
@@ -58,7 +65,6 @@ static void note_people(struct world *world, const struct supervision_event *eve
 			note_start(world, event, before);
 		} else if (is_up(before) && checks->wish) {
 			checks->planned = checks->gateway.asked = true;
-			checks->gateway.grace_ms = world->settings.stop_timeout_ms;
 		} else if (before == STATE_KILLING) {
 			checks->planned = true;
 		}
@@ -70,8 +76,6 @@ static void note_people(struct world *world, const struct supervision_event *eve
 	case ON_STOP:
 		checks->wish = false;
 		checks->gateway.asked = true;
-		if (checks->gateway.terminated_ms == 0)
-			checks->gateway.grace_ms = world->settings.stop_timeout_ms;
 		break;
 	case ON_PAUSE:
 		if (event->value > checks->now_ms)
@@ -156,14 +160,14 @@ bool checks_ended_unasked(const struct checks *checks, const struct supervision_
 	       !(event->exit.kind == EXIT_CODE && event->exit.value == 0 && held);
 }
 
-static void boot_began(struct checks *checks)
+static void boot_began(struct checks *checks, int64_t at_ms)
 {
 	if (checks->boot_count == CHECK_BOOTS_KEPT) {
 		for (uint32_t i = 1; i < CHECK_BOOTS_KEPT; i++)
 			checks->boots_ms[i - 1] = checks->boots_ms[i];
 		checks->boot_count--;
 	}
-	checks->boots_ms[checks->boot_count++] = checks->now_ms;
+	checks->boots_ms[checks->boot_count++] = at_ms;
 }
 
 static void note_end(struct world *world, const struct supervision_event *event)
@@ -216,7 +220,7 @@ static void note_record(struct world *world, const struct supervision_event *eve
 	case RECORD_RESTARTED_ITSELF:
 		if (checks->boot_count > 0)
 			checks->boot_count--;
-		boot_began(checks);
+		boot_began(checks, checks->now_ms);
 		break;
 	case RECORD_EXITED:
 		note_end(world, event);
@@ -277,14 +281,17 @@ void checks_story(struct world *world, const struct supervision_event *event, en
 	note_people(world, event, before, actions);
 	note_host_and_sentry(world, event, before);
 	if (event->type == ON_SPAWNED)
-		boot_began(checks);
+		boot_began(checks, checks->gateway.started_ms);
 	if (after == STATE_KILLING && before != STATE_KILLING)
 		checks->kill_began_ms = checks->now_ms;
 	if (after != STATE_PARKED)
 		checks->parked_for = REASON_NONE;
-	for (uint32_t i = 0; i < actions->count; i++)
+	for (uint32_t i = 0; i < actions->count; i++) {
+		if (actions->list[i].type == DO_TERMINATE && !has_record(actions, RECORD_CONDEMNED))
+			checks->gateway.grace_ms = world->settings.stop_timeout_ms;
 		if (actions->list[i].type == DO_RECORD)
 			note_record(world, event, before, &actions->list[i]);
+	}
 	if ((before == STATE_KILLING || event->type == ON_SPAWN_FAILED) && !checks->planned &&
 	    (after == STATE_BACKING_OFF || after == STATE_STARTING))
 		count_failure(world);

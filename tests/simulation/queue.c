@@ -76,6 +76,7 @@ void world_forget_messages(struct world *world)
 void world_sleep(struct world *world, int64_t slept_ms)
 {
 	world->now_ms += slept_ms;
+	checks_slept(world, slept_ms);
 	for (uint32_t i = 0; i < world->pending_count; i++)
 		world->pending[i].at_ms += slept_ms;
 	if (world->gateway.dies_ms != 0)
