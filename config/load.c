@@ -336,6 +336,8 @@ int settings_load(struct settings *settings, const struct settings_flags *flags,
 	    .remark_context = context,
 	    .why = why != NULL ? why : &unheard};
 	result = load_all(load);
+	if (result < 0)
+		loader_keep_to_one_line(load->loader.why->text);
 	openclaw_release(&load->openclaw);
 	source_release(&load->file);
 	free(load);

@@ -42,6 +42,13 @@ int loader_fail(struct loader *loader, const struct origin *origin, const char *
 	    origin->place.column, within, sentence);
 }
 
+void loader_keep_to_one_line(char *sentence)
+{
+	for (; *sentence != '\0'; sentence++)
+		if ((unsigned char)*sentence < 0x20 || *sentence == 0x7f)
+			*sentence = '?';
+}
+
 void loader_remark(struct loader *loader, const char *format, ...)
 {
 	char sentence[ERROR_TEXT_MAX];
@@ -52,6 +59,7 @@ void loader_remark(struct loader *loader, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(sentence, sizeof(sentence), format, arguments);
 	va_end(arguments);
+	loader_keep_to_one_line(sentence);
 	loader->remark(loader->remark_context, sentence);
 }
 

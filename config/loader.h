@@ -61,6 +61,9 @@ int loader_text(struct loader *loader, const char *bytes, size_t length, setting
 int loader_fail(struct loader *loader, const struct origin *origin, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Keys and paths can hold anything: what would break a line becomes "?". */
+void loader_keep_to_one_line(char *sentence);
+
 /* Says a sentence that stops nothing. */
 void loader_remark(struct loader *loader, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -9,6 +9,7 @@
 
 #define INCLUDE_DEPTH_MAX  10
 #define VISITS_MAX         (4u * 1024 * 1024)
+#define INCLUDE_COST       4096u /* in visits */
 #define INCLUDED_BYTES_MAX ((size_t)2 * 1024 * 1024)
 
 typedef int visit(struct openclaw *openclaw, const struct origin *origin, const struct json_value *value);
@@ -106,6 +107,7 @@ static int visit_included(struct openclaw *openclaw, const struct source *source
 		const struct source *included = NULL;
 		char file[PATH_MAX];
 
+		openclaw->visits += INCLUDE_COST;
 		if (include_path(source, name, file))
 			included = find_file(openclaw, file);
 		if (included != NULL && included->memory != NULL)

@@ -64,6 +64,7 @@ static void enter(struct step *step, enum supervision_state state, int64_t deadl
 		machine->since_ms = machine->now_ms;
 	machine->state = state;
 	machine->deadline_ms = deadline_ms;
+	machine->armed_ms = machine->now_ms;
 }
 
 static void because(struct step *step, enum supervision_reason reason, int64_t value)
@@ -875,20 +876,27 @@ static void timer_parked(struct step *step)
 	start_now(step);
 }
 
+/* How much of a sleep that has just ended lies after `from_ms`: what began since then did not sleep through it. */
+static int64_t slept_since(const struct step *step, int64_t from_ms)
+{
+	int64_t since_ms = step->machine->now_ms - from_ms;
+	int64_t slept_ms = step->event->value < since_ms ? step->event->value : since_ms;
+
+	return slept_ms > 0 ? slept_ms : 0;
+}
+
 /* Time that the host slept was no time for the gateway; back-off and parking are waits like any other. */
 static void slept(struct step *step)
 {
 	struct supervision *machine = step->machine;
-	int64_t slept_ms = step->event->value;
 
 	machine->judge_after_ms = machine->now_ms + JUDGE_AFTER_SLEEP_MS;
-	if (slept_ms <= 0)
-		return;
-	machine->moved_ms = machine->now_ms - machine->moved_ms > slept_ms ? machine->moved_ms + slept_ms : machine->now_ms;
-	machine->kill_began_ms += slept_ms;
-	machine->words_until_ms += slept_ms;
+	machine->moved_ms += slept_since(step, machine->moved_ms);
+	machine->words_until_ms += slept_since(step, machine->words_until_ms - WORDS_WAIT_MS);
+	machine->kill_began_ms += slept_since(step, machine->kill_began_ms);
 	if (machine->deadline_ms != 0)
-		machine->deadline_ms += slept_ms;
+		machine->deadline_ms += slept_since(step, machine->armed_ms);
+	machine->armed_ms += slept_since(step, machine->armed_ms);
 }
 
 static void slept_waiting(struct step *step)

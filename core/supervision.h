@@ -192,6 +192,7 @@ struct supervision {
 
 	enum supervision_state state;
 	int64_t now_ms, since_ms, deadline_ms; /* deadline 0: none */
+	int64_t armed_ms;		       /* when the deadline was set */
 	enum supervision_reason reason; /* why the state is what it is */
 	int64_t reason_value;
 	enum supervision_reason down_reason; /* why it last went down, or why it is started */

@@ -267,14 +267,18 @@ struct sink_losses sink_take_losses(struct sink *sink)
 
 bool sink_finish(struct sink *sink, int64_t timeout_ms)
 {
-	bool all;
+	bool all, ended;
 
 	sink_settle(sink);
 	pthread_mutex_lock(&sink->lock);
 	sink->finishing = true;
 	pthread_cond_broadcast(&sink->filled);
 	wait_until(&sink->ended, &sink->lock, timeout_ms, &sink->has_ended);
-	all = sink->has_ended && sink->length == 0;
+	ended = sink->has_ended;
+	all = ended && sink->length == 0;
 	pthread_mutex_unlock(&sink->lock);
+	if (ended && !sink->is_joined)
+		pthread_join(sink->thread, NULL);
+	sink->is_joined = ended;
 	return all;
 }

@@ -1,4 +1,5 @@
-/* The words for what the core decides: one plain sentence an event, and the figures it rests on as JSON. */
+/* The words for what the core decides: one plain sentence an event, and the figures it rests on as JSON.
+ * The sentences are data; only what has a name or a number of its own is filled in. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,241 +8,172 @@
 #include "format/json_write.h"
 #include "supervise/supervisor.h"
 
-static const char *signal_name(int number)
-{
-	static char other[24];
-	const char *name = sigabbrev_np(number);
+#define FILLED_MAX 256 /* of one {place} */
 
-	snprintf(other, sizeof(other), "SIG%s", name == NULL ? "?" : name);
-	return other;
+struct filling {
+	const char *place;
+	char text[FILLED_MAX];
+};
+
+/* Copies `sentence`, with each "{place}" replaced by its filling. */
+static void fill(struct text *text, const char *sentence, const struct filling *fillings, size_t count)
+{
+	while (*sentence != '\0') {
+		size_t plain = strcspn(sentence, "{");
+
+		text_add_bytes(text, sentence, plain);
+		sentence += plain;
+		if (*sentence == '\0')
+			return;
+		for (size_t i = 0; i < count; i++) {
+			size_t length = strlen(fillings[i].place);
+
+			if (strncmp(sentence + 1, fillings[i].place, length) == 0 && sentence[length + 1] == '}')
+				text_add(text, fillings[i].text);
+		}
+		sentence += strcspn(sentence, "}") + 1;
+	}
 }
 
-static void quote_words(const struct supervisor *supervisor, struct text *text)
-{
-	if (supervisor->words[0] != '\0')
-		text_addf(text, ": \"%.200s\"", supervisor->words);
-}
+/* Each continues "..., because ": no capital, no full stop. */
+static const char *const reasons[REASON_COUNT] = {
+    [REASON_NONE] = "",
+    [REASON_FIRST_START] = "Holdfast was started",
+    [REASON_OPERATOR] = "it was asked for{asked}",
+    [REASON_GATEWAY_ASKED] = "it was asked for from inside the gateway{asked}",
+    [REASON_SHUTDOWN] = "Holdfast was asked to end",
+    [REASON_EXIT_CODE] = "it ended with exit code {value}{words}",
+    [REASON_EXIT_SIGNAL] = "it was ended by signal {value} ({signal})",
+    [REASON_EXIT_UNKNOWN] = "it ended, and how is not known (it was adopted)",
+    [REASON_CLEAN_EXIT] = "it ended by itself with exit code 0",
+    [REASON_SPAWN_FAILED] = "its command could not be started ({command}: {errno})",
+    [REASON_CONFIG_INVALID] = "it refuses its configuration{words}",
+    [REASON_MIGRATION_REQUIRED] = "its state must be migrated first{words}",
+    [REASON_CONTENTION] = "its port or state belongs to another process{words}",
+    [REASON_BOOT_BUDGET] = "{value} starts within {window} s ended badly, and after one more the gateway would leave its "
+			   "channels off (insist with \"holdfast start --force\")",
+    [REASON_PAUSED] = "Holdfast is paused (resume it with \"holdfast resume\")",
+    [REASON_HUNG] = "its event loop hung",
+    [REASON_DEAF] = "it accepted no new connections",
+    [REASON_WATCHDOG] = "it stopped sending the watchdog message it had promised",
+    [REASON_STUCK_SESSIONS] = "several sessions were stuck",
+    [REASON_MEMORY] = "it was about to run out of memory",
+    [REASON_START_STALLED] = "its start made no progress for two minutes past its allowance",
+    [REASON_STOP_TIMEOUT] = "it had not ended {seconds} s after SIGTERM",
+    [REASON_OWN_DRAIN] = "it is draining by itself",
+    [REASON_OWN_DRAIN_OVERDUE] = "it overran the time it had announced for its own drain",
+    [REASON_RESTARTED_ITSELF] = "it restarted itself",
+    [REASON_CRASH_RESTART_OFF] = "it ended and gateway.autoRestart forbids a restart (start it with \"holdfast start\")",
+    [REASON_UNKILLABLE] = "{value} of its processes cannot be killed",
+    [REASON_UNKILLABLE_HOLDS] = "{value} of its processes cannot be killed and still hold its port or a lock",
+    [REASON_RESTART_BUDGET] = "the gateway asked for more than 3 restarts within an hour",
+};
 
-static void exit_sentence(struct text *text, enum supervision_reason reason, int64_t value)
-{
-	if (reason == REASON_EXIT_CODE)
-		text_addf(text, "it ended with exit code %" PRId64, value);
-	else if (reason == REASON_EXIT_SIGNAL)
-		text_addf(text, "it was ended by signal %" PRId64 " (%s)", value, signal_name((int)value));
-	else
-		text_add(text, "it ended, and how is not known (it was adopted)");
-}
-
-/* Continues "..., because": no capital, no full stop. */
 void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value, char *target,
     size_t size)
 {
-	static const char *const plain[REASON_COUNT] = {
-	    [REASON_FIRST_START] = "Holdfast was started",
-	    [REASON_SHUTDOWN] = "Holdfast was asked to end",
-	    [REASON_CLEAN_EXIT] = "it ended by itself with exit code 0",
-	    [REASON_PAUSED] = "Holdfast is paused (resume it with \"holdfast resume\")",
-	    [REASON_HUNG] = "its event loop hung",
-	    [REASON_DEAF] = "it accepted no new connections",
-	    [REASON_WATCHDOG] = "it stopped sending the watchdog message it had promised",
-	    [REASON_STUCK_SESSIONS] = "several sessions were stuck",
-	    [REASON_MEMORY] = "it was about to run out of memory",
-	    [REASON_START_STALLED] = "its start made no progress for two minutes past its allowance",
-	    [REASON_OWN_DRAIN] = "it is draining by itself",
-	    [REASON_OWN_DRAIN_OVERDUE] = "it overran the time it had announced for its own drain",
-	    [REASON_RESTARTED_ITSELF] = "it restarted itself",
-	    [REASON_CRASH_RESTART_OFF] = "it ended and gateway.autoRestart forbids a restart (start it with \"holdfast start\")",
-	    [REASON_RESTART_BUDGET] = "the gateway asked for more than 3 restarts within an hour",
-	};
+	const struct settings *settings = supervisor->settings;
+	const char *asked = supervisor->operator_reason, *words = supervisor->words, *signal = sigabbrev_np((int)value);
+	struct filling fillings[] = {{.place = "value"}, {.place = "seconds"}, {.place = "errno"}, {.place = "signal"},
+	    {.place = "window"}, {.place = "command"}, {.place = "asked"}, {.place = "words"}};
 	struct text text;
 
+	snprintf(fillings[0].text, FILLED_MAX, "%" PRId64, value);
+	snprintf(fillings[1].text, FILLED_MAX, "%" PRId64, value / 1000);
+	text_copy(fillings[2].text, FILLED_MAX, strerror((int)value));
+	snprintf(fillings[3].text, FILLED_MAX, "SIG%s", signal == NULL ? "?" : signal);
+	snprintf(fillings[4].text, FILLED_MAX, "%" PRId64, supervisor->facts->boot_window_ms / 1000);
+	text_copy(fillings[5].text, FILLED_MAX, settings_string(settings, settings->gateway.arguments[0]));
+	if (asked[0] != '\0')
+		snprintf(fillings[6].text, FILLED_MAX, " (%.200s)", asked);
+	if (words[0] != '\0')
+		snprintf(fillings[7].text, FILLED_MAX, ": \"%.200s\"", words);
 	text_init(&text, target, size);
-	switch (reason) {
-	case REASON_OPERATOR:
-	case REASON_GATEWAY_ASKED:
-		text_add(&text, reason == REASON_OPERATOR ? "it was asked for" : "it was asked for from inside the gateway");
-		if (supervisor->operator_reason[0] != '\0')
-			text_addf(&text, " (%s)", supervisor->operator_reason);
-		break;
-	case REASON_EXIT_CODE:
-	case REASON_EXIT_SIGNAL:
-	case REASON_EXIT_UNKNOWN:
-		exit_sentence(&text, reason, value);
-		if (reason == REASON_EXIT_CODE)
-			quote_words(supervisor, &text);
-		break;
-	case REASON_SPAWN_FAILED:
-		text_addf(&text, "its command could not be started (%s: %s)",
-		    settings_string(supervisor->settings, supervisor->settings->gateway.arguments[0]), strerror((int)value));
-		break;
-	case REASON_CONFIG_INVALID:
-		text_add(&text, "it refuses its configuration");
-		quote_words(supervisor, &text);
-		break;
-	case REASON_MIGRATION_REQUIRED:
-		text_add(&text, "its state must be migrated first");
-		quote_words(supervisor, &text);
-		break;
-	case REASON_CONTENTION:
-		text_add(&text, "its port or state belongs to another process");
-		quote_words(supervisor, &text);
-		break;
-	case REASON_BOOT_BUDGET:
-		text_addf(&text,
-		    "%" PRId64 " starts within %" PRId64 " s ended badly, and after one more the gateway would leave its "
-		    "channels off (insist with \"holdfast start --force\")",
-		    value, supervisor->facts->boot_window_ms / 1000);
-		break;
-	case REASON_STOP_TIMEOUT:
-		text_addf(&text, "it had not ended %" PRId64 " s after SIGTERM", value / 1000);
-		break;
-	case REASON_UNKILLABLE:
-	case REASON_UNKILLABLE_HOLDS:
-		text_addf(&text, "%" PRId64 " of its processes cannot be killed", value);
-		if (reason == REASON_UNKILLABLE_HOLDS)
-			text_add(&text, " and still hold its port or a lock");
-		break;
-	default:
-		if (reason < REASON_COUNT && plain[reason] != NULL)
-			text_add(&text, plain[reason]);
-		break;
-	}
+	fill(&text, reasons[reason] == NULL ? "" : reasons[reason], fillings, sizeof(fillings) / sizeof(fillings[0]));
 }
 
-struct kind {
-	const char *name;
+struct narration {
+	const char *kind;
 	enum event_severity severity;
+	const char *sentence;
 };
 
-static const struct kind kinds[RECORD_COUNT] = {
-    [RECORD_STARTED] = {"gateway.started", SEVERITY_INFO},
-    [RECORD_READY] = {"gateway.ready", SEVERITY_INFO},
-    [RECORD_RECOVERED] = {"gateway.recovered", SEVERITY_INFO},
-    [RECORD_EXITED] = {"gateway.exited", SEVERITY_ERROR},
-    [RECORD_START_FAILED] = {"gateway.start_failed", SEVERITY_ERROR},
-    [RECORD_WAITING] = {"gateway.waiting", SEVERITY_WARNING},
-    [RECORD_PARKED] = {"gateway.parked", SEVERITY_CRITICAL},
-    [RECORD_UNPARKED] = {"gateway.unparked", SEVERITY_INFO},
-    [RECORD_STOPPING] = {"gateway.stopping", SEVERITY_INFO},
-    [RECORD_STOPPED] = {"gateway.stopped", SEVERITY_INFO},
-    [RECORD_KILLED] = {"gateway.killed", SEVERITY_WARNING},
-    [RECORD_DRAINING] = {"gateway.draining", SEVERITY_INFO},
-    [RECORD_RESTARTED_ITSELF] = {"gateway.restarted_itself", SEVERITY_INFO},
-    [RECORD_SUSPECTED] = {"gateway.suspected", SEVERITY_WARNING},
-    [RECORD_CLEARED] = {"gateway.cleared", SEVERITY_INFO},
-    [RECORD_CONDEMNED] = {"gateway.condemned", SEVERITY_ERROR},
-    [RECORD_ADOPTED] = {"gateway.adopted", SEVERITY_INFO},
-    [RECORD_ADOPT_REFUSED] = {"gateway.adoption_refused", SEVERITY_WARNING},
-    [RECORD_TREE_LEFT] = {"tree.left", SEVERITY_CRITICAL},
-    [RECORD_PAUSED] = {"supervisor.paused", SEVERITY_INFO},
-    [RECORD_RESUMED] = {"supervisor.resumed", SEVERITY_INFO},
+static const struct narration narrations[RECORD_COUNT] = {
+    [RECORD_STARTED] = {"gateway.started", SEVERITY_INFO, "The gateway was started (pid {pid}){because}."},
+    [RECORD_READY] = {"gateway.ready", SEVERITY_INFO, "The gateway (pid {pid}) is ready after {duration}."},
+    [RECORD_RECOVERED] = {"gateway.recovered", SEVERITY_INFO,
+	"The gateway has recovered: it is ready again {duration} after the trouble began."},
+    [RECORD_EXITED] = {"gateway.exited", SEVERITY_ERROR, "The gateway (pid {pid}) is gone: {why}."},
+    [RECORD_START_FAILED] = {"gateway.start_failed", SEVERITY_ERROR, "The gateway could not be started: {why}."},
+    [RECORD_WAITING] = {"gateway.waiting", SEVERITY_WARNING, "The gateway is started again {when}{because}."},
+    [RECORD_PARKED] = {"gateway.parked", SEVERITY_CRITICAL,
+	"The gateway is parked{because}. {mend}; it is tried again when the file changes, after \"holdfast start\", and "
+	"every 40 minutes."},
+    [RECORD_UNPARKED] = {"gateway.unparked", SEVERITY_INFO, "The gateway is tried again."},
+    [RECORD_STOPPING] = {"gateway.stopping", SEVERITY_INFO,
+	"The gateway (pid {pid}) is asked to end within {duration}{because}."},
+    [RECORD_STOPPED] = {"gateway.stopped", SEVERITY_INFO, "The gateway is stopped{because}."},
+    [RECORD_KILLED] = {"gateway.killed", SEVERITY_WARNING,
+	"The gateway (pid {pid}) and its whole tree are killed{because}."},
+    [RECORD_DRAINING] = {"gateway.draining", SEVERITY_INFO,
+	"The gateway (pid {pid}) drains by itself and has announced {duration} for it."},
+    [RECORD_RESTARTED_ITSELF] = {"gateway.restarted_itself", SEVERITY_INFO,
+	"The gateway (pid {pid}) restarted itself in its own process."},
+    [RECORD_SUSPECTED] = {"gateway.suspected", SEVERITY_WARNING,
+	"The gateway (pid {pid}) is looked at closely{because}."},
+    [RECORD_CLEARED] = {"gateway.cleared", SEVERITY_INFO, "The gateway (pid {pid}) is well after all."},
+    [RECORD_CONDEMNED] = {"gateway.condemned", SEVERITY_ERROR, "The gateway (pid {pid}) is replaced{because}."},
+    [RECORD_ADOPTED] = {"gateway.adopted", SEVERITY_INFO,
+	"The running gateway (pid {pid}) was adopted; it has not been touched."},
+    [RECORD_ADOPT_REFUSED] = {"gateway.adoption_refused", SEVERITY_WARNING,
+	"The gateway of the last record no longer runs; what it left behind is removed."},
+    [RECORD_TREE_LEFT] = {"tree.left", SEVERITY_CRITICAL, "After 30 s of SIGKILL {why}; {left}."},
+    [RECORD_PAUSED] = {"supervisor.paused", SEVERITY_INFO,
+	"Holdfast is paused {until}: it starts, stops and replaces nothing by itself."},
+    [RECORD_RESUMED] = {"supervisor.resumed", SEVERITY_INFO, "Holdfast acts again."},
 };
 
-static void parked_sentence(const struct supervisor *supervisor, const char *because, enum supervision_reason reason,
-    struct text *text)
+static void narrate_mend(const struct supervisor *supervisor, enum supervision_reason reason, char *target)
 {
-	text_addf(text, "The gateway is parked, because %s. ", because);
-	if (reason == REASON_MIGRATION_REQUIRED && supervisor->facts->migration_command != NULL)
-		text_addf(text, "Run: %s", supervisor->facts->migration_command);
+	const char *command = supervisor->facts->migration_command;
+	const struct settings *settings = supervisor->settings;
+
+	if (reason == REASON_MIGRATION_REQUIRED && command != NULL)
+		snprintf(target, FILLED_MAX, "Run: %s", command);
 	else
-		text_addf(text, "Mend %s", settings_string(supervisor->settings, supervisor->settings->gateway.config_path));
-	text_add(text, "; it is tried again when the file changes, after \"holdfast start\", and every 40 minutes.");
+		snprintf(target, FILLED_MAX, "Mend %s", settings_string(settings, settings->gateway.config_path));
 }
 
-static void sentence(const struct supervisor *supervisor, const struct supervision_action *action, struct text *text)
+static void narrate(const struct supervisor *supervisor, const struct supervision_action *action, struct text *text)
 {
-	char because[CONTROL_SENTENCE_MAX], duration[32];
-	int pid = supervisor->gateway.pid;
+	struct filling fillings[] = {{.place = "pid"}, {.place = "why"}, {.place = "because"}, {.place = "duration"},
+	    {.place = "when"}, {.place = "until"}, {.place = "left"}, {.place = "mend"}};
+	char *why = fillings[1].text, *duration = fillings[3].text;
 
-	narrate_reason(supervisor, action->reason, action->reason_value, because, sizeof(because));
-	text_duration(duration, sizeof(duration), action->value);
-	switch (action->record) {
-	case RECORD_STARTED:
-		text_addf(text, "The gateway was started (pid %d)%s%s.", pid, because[0] ? ", because " : "", because);
-		break;
-	case RECORD_READY:
-		text_addf(text, "The gateway (pid %d) is ready after %s.", pid, duration);
-		break;
-	case RECORD_RECOVERED:
-		text_addf(text, "The gateway has recovered: it is ready again %s after the trouble began.", duration);
-		break;
-	case RECORD_EXITED:
-		if (action->reason == REASON_CLEAN_EXIT)
-			text_addf(text, "The gateway (pid %d) ended by itself with exit code 0.", pid);
-		else
-			text_addf(text, "The gateway (pid %d) is gone: %s.", pid, because);
-		break;
-	case RECORD_START_FAILED:
-		text_addf(text, "The gateway could not be started: %s.", because);
-		break;
-	case RECORD_WAITING:
-		if (action->value == 0)
-			text_addf(text, "The gateway is not started, because %s.", because);
-		else
-			text_addf(text, "The gateway is started again in %s, because %s.", duration, because);
-		break;
-	case RECORD_PARKED:
-		parked_sentence(supervisor, because, action->reason, text);
-		break;
-	case RECORD_UNPARKED:
-		text_add(text, "The gateway is tried again.");
-		break;
-	case RECORD_STOPPING:
-		text_addf(text, "The gateway (pid %d) is asked to end within %s, because %s.", pid, duration, because);
-		break;
-	case RECORD_STOPPED:
-		text_addf(text, "The gateway is stopped, because %s.", because);
-		break;
-	case RECORD_KILLED:
-		text_addf(text, "The gateway (pid %d) and its whole tree are killed, because %s.", pid, because);
-		break;
-	case RECORD_DRAINING:
-		text_addf(text, "The gateway (pid %d) drains by itself and has announced %s for it.", pid, duration);
-		break;
-	case RECORD_RESTARTED_ITSELF:
-		text_addf(text, "The gateway (pid %d) restarted itself in its own process.", pid);
-		break;
-	case RECORD_SUSPECTED:
-		text_addf(text, "The gateway (pid %d) is looked at closely, because %s.", pid, because);
-		break;
-	case RECORD_CLEARED:
-		text_addf(text, "The gateway (pid %d) is well after all.", pid);
-		break;
-	case RECORD_CONDEMNED:
-		text_addf(text, "The gateway (pid %d) is replaced, because %s.", pid, because);
-		break;
-	case RECORD_ADOPTED:
-		text_addf(text, "The running gateway (pid %d) was adopted; it has not been touched.", pid);
-		break;
-	case RECORD_ADOPT_REFUSED:
-		text_add(text, "The gateway of the last record no longer runs; what it left behind is removed.");
-		break;
-	case RECORD_TREE_LEFT:
-		text_addf(text, "After 30 s of SIGKILL %s; %s.", because,
-		    action->reason == REASON_UNKILLABLE ? "the start goes on without waiting for them"
-							: "the gateway cannot be started before they end");
-		break;
-	case RECORD_PAUSED:
-		text_addf(text, "Holdfast is paused%s%s: it starts, stops and replaces nothing by itself.",
-		    action->value == 0 ? " until \"holdfast resume\"" : " for ", action->value == 0 ? "" : duration);
-		break;
-	case RECORD_RESUMED:
-		text_add(text, "Holdfast acts again.");
-		break;
-	case RECORD_COUNT:
-		break;
-	}
+	snprintf(fillings[0].text, FILLED_MAX, "%d", supervisor->gateway.pid);
+	narrate_reason(supervisor, action->reason, action->reason_value, why, FILLED_MAX);
+	if (why[0] != '\0')
+		snprintf(fillings[2].text, FILLED_MAX, ", because %.*s", FILLED_MAX - 12, why);
+	text_duration(duration, FILLED_MAX, action->value);
+	snprintf(fillings[4].text, FILLED_MAX, "%s%.32s", action->value == 0 ? "after \"holdfast resume\"" : "in ",
+	    action->value == 0 ? "" : duration);
+	snprintf(fillings[5].text, FILLED_MAX, "%s%.32s", action->value == 0 ? "until \"holdfast resume\"" : "for ",
+	    action->value == 0 ? "" : duration);
+	text_copy(fillings[6].text, FILLED_MAX,
+	    action->reason == REASON_UNKILLABLE ? "the start goes on without waiting for them"
+						: "the gateway cannot be started before they end");
+	narrate_mend(supervisor, action->reason, fillings[7].text);
+	fill(text, narrations[action->record].sentence, fillings, sizeof(fillings) / sizeof(fillings[0]));
 }
 
 void narrate_record(struct supervisor *supervisor, const struct supervision_action *action)
 {
-	const struct kind *kind = &kinds[action->record];
-	enum event_severity severity = kind->severity;
-	char words[EVENT_REASON_MAX], evidence[EVENT_EVIDENCE_MAX];
+	enum event_severity severity = narrations[action->record].severity;
+	char sentence[EVENT_REASON_MAX], evidence[EVENT_EVIDENCE_MAX];
 	struct text text, json;
 
-	text_init(&text, words, sizeof(words));
-	sentence(supervisor, action, &text);
+	text_init(&text, sentence, sizeof(sentence));
+	narrate(supervisor, action, &text);
 	text_init(&json, evidence, sizeof(evidence));
 	json_write_begin(&json, '{');
 	json_write_key(&json, "generation");
@@ -258,5 +190,6 @@ void narrate_record(struct supervisor *supervisor, const struct supervision_acti
 	/* An end that was asked for is no error. */
 	if (action->record == RECORD_EXITED && (supervisor->machine.asked || action->reason == REASON_CLEAN_EXIT))
 		severity = SEVERITY_INFO;
-	events_record(supervisor, kind->name, severity, action->incident, json.truncated ? "{}" : evidence, "%s", words);
+	events_record(supervisor, narrations[action->record].kind, severity, action->incident,
+	    json.truncated ? "{}" : evidence, "%s", sentence);
 }

@@ -38,8 +38,6 @@ static void note_start(struct world *world, const struct supervision_event *even
 	bool is_down = before == STATE_STOPPED || before == STATE_BACKING_OFF || before == STATE_PARKED;
 
 	checks->wish = true;
-	if (event->reason != REASON_FIRST_START)
-		checks->paused_until_ms = 0;
 	if (is_down || before == STATE_DRAINING || before == STATE_KILLING || (event->type == ON_RESTART && is_up(before))) {
 		checks->planned = true;
 		checks->not_before_ms = 0;
@@ -80,9 +78,6 @@ static void note_people(struct world *world, const struct supervision_event *eve
 	case ON_PAUSE:
 		if (event->value > checks->now_ms)
 			checks->paused_until_ms = event->value;
-		break;
-	case ON_RESUME:
-		checks->paused_until_ms = 0;
 		break;
 	default:
 		break;
@@ -237,6 +232,11 @@ static void note_record(struct world *world, const struct supervision_event *eve
 	case RECORD_SUSPECTED:
 		if (checks->paused_until_ms != 0)
 			checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "a suspicion was acted upon while paused");
+		break;
+	case RECORD_RESUMED:
+		if (event->type != ON_RESUME && ((event->type != ON_START && event->type != ON_RESTART) || event->inside))
+			checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "the pause was ended, and no person asked");
+		checks->paused_until_ms = 0;
 		break;
 	case RECORD_PARKED:
 		checks->parked_for = action->reason;

@@ -80,7 +80,6 @@ static struct target *new_target(struct sink *sink)
 static void end(struct sink *sink, struct target *target)
 {
 	CHECK(sink_finish(sink, 10000));
-	pthread_join(sink->thread, NULL);
 	free(target);
 }
 
@@ -130,13 +129,10 @@ TEST("a held target costs whole lines, which are counted and said once there is 
 	CHECK(sink_finish(&sink, 10000) && sink.dropping);
 	sink_settle(&sink);
 	CHECK(!sink.dropping);
-	sink.finishing = false;
-	sink.has_ended = true;
 	notice = memmem(sink.bytes, 200, "[holdfast] ", 11);
 	CHECK(notice != NULL && strstr(notice, "were dropped here: it was slow\n") != NULL);
 	CHECK(strtoull(notice + 11, NULL, 10) == losses.lines);
 	CHECK(target->length % 1024 == 0 && target->bytes[target->length - 1] == '\n');
-	pthread_join(sink.thread, NULL);
 	free(target);
 }
 
@@ -174,8 +170,11 @@ TEST("a full disk is named, and what was kept is written once there is room")
 	sink_offer(&sink, "kept\n", 5, true);
 	target_await(target, 1);
 	/* The error is noted when the write has returned. */
-	for (int tries = 0; __atomic_load_n(&sink.error, __ATOMIC_RELAXED) == 0 && tries < 1000; tries++)
-		usleep(1000);
+	for (int error = 0; error == 0; usleep(1000)) {
+		pthread_mutex_lock(&sink.lock);
+		error = sink.error;
+		pthread_mutex_unlock(&sink.lock);
+	}
 	fill(&sink, 2000);
 	losses = sink_take_losses(&sink);
 
@@ -268,7 +267,7 @@ TEST("a file that was removed is begun again; one that is not a file is refused"
 	char path[128];
 	struct stat stat_of;
 
-	memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
+	snprintf(directory, sizeof(directory), "/tmp/holdfast-sink-XXXXXX");
 	CHECK(mkdtemp(directory) != NULL);
 	snprintf(path, sizeof(path), "%s/console.log", directory);
 	logfile_init(&logfile, directory, 0);
