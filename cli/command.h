@@ -48,6 +48,7 @@ extern const struct option common_options[];
 const struct command *command_find(const char *name);
 /* The command `name` was most likely meant to be; NULL when none is near. */
 const char *command_nearest(const char *name);
+bool command_is_planned(const char *name);
 
 /* What the command line says about the settings. Returns 0, or -EINVAL when it has said what is wrong. */
 int command_flags(const struct invocation *invocation, struct settings_flags *flags);

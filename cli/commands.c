@@ -112,6 +112,18 @@ const char *command_nearest(const char *name)
 	return schema_nearest_of(known, name);
 }
 
+/* Named in messages and in the manual, and still to come. */
+bool command_is_planned(const char *name)
+{
+	static const char *const planned[] = {"install", "uninstall", "monitor", "explain", "sessions", "profiles",
+	    "abort", "upgrade", "update", NULL};
+
+	for (const char *const *word = planned; *word != NULL; word++)
+		if (strcmp(*word, name) == 0)
+			return true;
+	return false;
+}
+
 /* The settings refuse a bad port too; that it came from the command line makes it a question of usage. */
 static bool is_port(const char *word)
 {

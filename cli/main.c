@@ -1,5 +1,4 @@
-/* `holdfast`: the command people type. It keeps nothing and decides nothing: it asks the supervisor, becomes
- * it
+/* `holdfast`: the command people type. It keeps nothing and decides nothing: it asks the supervisor, becomes it
  * ("run"), or becomes the recorder ("events"). */
 #include <fcntl.h>
 #include <stddef.h>
@@ -31,6 +30,8 @@ static int take_word(struct invocation *invocation, const char *word, struct err
 		invocation->command = command_find(word);
 		if (invocation->command != NULL)
 			return 0;
+		if (command_is_planned(word))
+			return error_set(why, -1, "\"holdfast %.64s\" is not part of this version yet.", word);
 		nearest = command_nearest(word);
 		if (nearest != NULL)
 			return error_set(

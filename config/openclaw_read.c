@@ -247,7 +247,6 @@ int openclaw_read(struct openclaw *openclaw)
 	    {{"gateway", "autoRestart", "onStuckSessions"}, see_stuck_sessions},
 	    {{"gateway", "autoRestart", "threshold"}, see_threshold},
 	    {{"plugins", "entries", "holdfast", "config"}, see_plugin},
-	    {{"env"}, see_variables},
 	    {{"env", "vars"}, see_variables},
 	};
 

@@ -693,6 +693,8 @@ static void timer_killing(struct step *step)
 		read_words(step, VERDICT_CRASH);
 	if (machine->state == STATE_KILLING && machine->tree)
 		kill_tree(step);
+	else if (machine->state == STATE_KILLING && machine->awaiting_words)
+		enter(step, STATE_KILLING, machine->words_until_ms);
 }
 
 static void ready_starting(struct step *step)
@@ -711,6 +713,7 @@ static void ready_draining(struct step *step)
 	machine->own_drain = false;
 	restart_history_clean_end(&machine->history);
 	restart_history_boot(&machine->history, machine->now_ms);
+	act(step, DO_SAVE); /* the boot first: the next life counts it, whatever becomes of this one now */
 	record(step, RECORD_RESTARTED_ITSELF, REASON_RESTARTED_ITSELF, machine->now_ms - machine->since_ms);
 	machine->started_ms = machine->since_ms;
 	become_ready(step);

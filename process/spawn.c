@@ -90,13 +90,14 @@ static _Noreturn void run_gated(const struct spawn_plan *plan, int gate_fd)
 	uint64_t start_time;
 	int code;
 
+	/* All that leaves no trace is done before the gate opens, while our parent writes the record. */
 	setsid();
 	restore_signals();
+	code = take_console(plan->console);
 	if (read(gate_fd, &start_time, sizeof(start_time)) != (ssize_t)sizeof(start_time))
 		_exit(0); /* who started us died before we were on record: it is as if we had never been */
 	if (plan->cgroup_fd >= 0 && plan->move_in)
 		move_into(plan->cgroup_fd);
-	code = take_console(plan->console);
 	if (plan->marker_value != NULL)
 		marker_format(plan->marker_value, plan->instance, getpid(), start_time);
 	if (code == 0 && plan->working_directory[0] != '\0' && chdir(plan->working_directory) < 0)

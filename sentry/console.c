@@ -202,15 +202,16 @@ void console_drain(struct console *console, uint64_t limit)
 	flush_held(console);
 }
 
-/* Whether the FIFO that is open is the one in the directory. */
+/* Whether the FIFO that is open is the one in the directory, or the only one there is. */
 static bool is_current(const struct console *console)
 {
 	char path[4096];
 	struct stat there, open;
 
 	snprintf(path, sizeof(path), "%s/" CONSOLE_NAME, console->runtime_dir);
-	return lstat(path, &there) == 0 && fstat(console->source.fd, &open) == 0 &&
-	       there.st_dev == open.st_dev && there.st_ino == open.st_ino;
+	if (lstat(path, &there) < 0)
+		return true;
+	return fstat(console->source.fd, &open) == 0 && there.st_dev == open.st_dev && there.st_ino == open.st_ino;
 }
 
 void console_reopen(struct console *console)

@@ -14,6 +14,8 @@
 #define BACKOFF_MAX_S      30
 #define THREAD_STACK_BYTES (256 * 1024)
 #define NOTICE_MAX         200
+/* Resume only when half the ring is free: a notice for every few lines would be noise. */
+#define RESUME_BYTES (SINK_BYTES / 2)
 
 static void wait_until(
     pthread_cond_t *condition, pthread_mutex_t *lock, int64_t timeout_ms, const bool *until)
@@ -175,14 +177,13 @@ const char *sink_loss_words(const struct sink *sink, int error)
 	}
 }
 
-/* With the lock held. Resumes only when half the ring is free: a notice for every few lines would be noise.
- */
-static bool resume(struct sink *sink)
+/* With the lock held: says what was dropped, when that fits within `limit` bytes of the ring. */
+static bool resume(struct sink *sink, size_t limit)
 {
 	char notice[NOTICE_MAX], size[24];
 	int length;
 
-	if (sink->length > SINK_BYTES / 2)
+	if (sink->length + NOTICE_MAX > limit)
 		return false;
 	length =
 	    snprintf(notice, sizeof(notice), "%s%s[holdfast] %" PRIu64 " lines (%s) were dropped here: %s\n",
@@ -226,7 +227,7 @@ void sink_offer(struct sink *sink, const char *bytes, size_t length, bool begins
 		skipped = rest_of_line(bytes, length);
 		count_losses(sink, error, bytes, skipped);
 	}
-	if (skipped < length && (!sink->dropping || resume(sink))) {
+	if (skipped < length && (!sink->dropping || resume(sink, RESUME_BYTES))) {
 		taken = fitting(sink, bytes + skipped, length - skipped);
 		append(sink, bytes + skipped, taken);
 	}
@@ -253,7 +254,7 @@ void sink_settle(struct sink *sink)
 	if (!sink->dropping)
 		return;
 	pthread_mutex_lock(&sink->lock);
-	resume(sink);
+	resume(sink, RESUME_BYTES);
 	pthread_mutex_unlock(&sink->lock);
 }
 
@@ -269,8 +270,9 @@ bool sink_finish(struct sink *sink, int64_t timeout_ms)
 {
 	bool all, ended;
 
-	sink_settle(sink);
 	pthread_mutex_lock(&sink->lock);
+	if (sink->dropping)
+		resume(sink, SINK_BYTES);
 	sink->finishing = true;
 	pthread_cond_broadcast(&sink->filled);
 	wait_until(&sink->ended, &sink->lock, timeout_ms, &sink->has_ended);

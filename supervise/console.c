@@ -130,6 +130,8 @@ int console_open(struct supervisor *supervisor, struct error *why)
 	if (result < 0)
 		return error_set(why, result, "The console FIFO %s cannot be made: %s.", supervisor->console.path,
 		    strerror(-result));
+	/* The gateway opens it by this name, in its own process: it is there even when somebody deletes the directory. */
+	snprintf(supervisor->console.path, sizeof(supervisor->console.path), "/proc/self/fd/%d", supervisor->console.fd);
 	fcntl(supervisor->console.fd, F_SETPIPE_SZ, CONSOLE_FIFO_BYTES);
 	supervisor->console.source.callback = readable;
 	supervisor->console.source.context = supervisor;

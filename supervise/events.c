@@ -53,6 +53,7 @@ int events_open(struct supervisor *supervisor, struct error *why)
 	if (!is_ours(supervisor->pending))
 		begin_life(supervisor->pending);
 	supervisor->sent = supervisor->pending->stored;
+	supervisor->shown = supervisor->pending->last;
 	supervisor->store_writable = true;
 	return 0;
 }
@@ -62,12 +63,24 @@ uint64_t events_waiting(const struct supervisor *supervisor)
 	return supervisor->pending->last - supervisor->pending->stored;
 }
 
-static void print_note(struct supervisor *supervisor, const char *reason)
+/* What happened is shown by the sentry: what it missed, when it is back. */
+static void show(struct supervisor *supervisor)
 {
-	struct message note = {0};
+	const struct pending_events *pending = supervisor->pending;
 
-	text_copy(note.note.text, sizeof(note.note.text), reason);
-	worker_say(supervisor, WORKER_SENTRY, MESSAGE_NOTE, &note, -1);
+	if (supervisor->holding || !supervisor->workers[WORKER_SENTRY].ready)
+		return;
+	if (pending->last - supervisor->shown > PENDING_EVENTS_MAX)
+		supervisor->shown = pending->last - PENDING_EVENTS_MAX;
+	while (supervisor->shown < pending->last) {
+		struct message note = {0};
+
+		text_copy(note.note.text, sizeof(note.note.text),
+		    pending->ring[(supervisor->shown + 1) % PENDING_EVENTS_MAX].reason);
+		if (worker_say(supervisor, WORKER_SENTRY, MESSAGE_NOTE, &note, -1) < 0)
+			return;
+		supervisor->shown++;
+	}
 }
 
 void events_record(struct supervisor *supervisor, const char *kind, enum event_severity severity, uint64_t incident,
@@ -96,7 +109,6 @@ void events_record(struct supervisor *supervisor, const char *kind, enum event_s
 	va_end(arguments);
 	/* The event is whole before it counts: we may be killed between any two instructions. */
 	__atomic_store_n(&pending->last, pending->last + 1, __ATOMIC_RELEASE);
-	print_note(supervisor, event->reason);
 	events_send(supervisor);
 }
 
@@ -105,7 +117,8 @@ void events_send(struct supervisor *supervisor)
 	const struct pending_events *pending = supervisor->pending;
 	const struct supervised_worker *recorder = &supervisor->workers[WORKER_RECORDER];
 
-	if (!recorder->ready || !supervisor->store_writable)
+	show(supervisor);
+	if (!recorder->ready || !supervisor->store_writable || supervisor->holding)
 		return;
 	while (supervisor->sent < pending->last) {
 		struct message message;

@@ -31,7 +31,7 @@ double supervisor_chance(void)
 	return random / 4294967296.0;
 }
 
-static void save(struct supervisor *supervisor)
+void supervisor_save(struct supervisor *supervisor)
 {
 	struct record *record = &supervisor->record;
 
@@ -91,6 +91,7 @@ void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_
 	file_close(&supervisor->gateway.pid_fd);
 	message.gateway.generation = supervisor->machine.generation;
 	message.gateway.pid = supervisor->gateway.pid;
+	workers_hold(supervisor);
 	worker_say(supervisor, WORKER_SENTRY, MESSAGE_GATEWAY_GONE, &message, -1);
 	supervisor_step(supervisor, &event);
 }
@@ -190,7 +191,7 @@ static int spawn(struct supervisor *supervisor)
 	supervisor->gateway.in_cgroup = spawned.in_cgroup;
 	supervisor->gateway.told_orphans = false;
 	supervisor->words[0] = '\0';
-	save(supervisor);
+	supervisor_save(supervisor);
 	result = spawn_release(&spawned);
 	if (containment->move_in)
 		supervisor->gateway.in_cgroup = containment_is_populated(containment);
@@ -240,7 +241,7 @@ static void adopt(struct supervisor *supervisor, struct supervision_event *resul
 static void leave(struct supervisor *supervisor)
 {
 	forget_gateway(supervisor);
-	save(supervisor);
+	supervisor_save(supervisor);
 	loop_stop(&supervisor->loop);
 }
 
@@ -293,6 +294,7 @@ static bool carry_out(struct supervisor *supervisor, const struct supervision_ac
 		return true;
 	case DO_SPAWN:
 		carry_out_spawn(supervisor, result);
+		workers_release(supervisor);
 		return true;
 	case DO_KILL_TREE:
 		kill_tree(supervisor, result);
@@ -316,12 +318,13 @@ static bool carry_out(struct supervisor *supervisor, const struct supervision_ac
 		narrate_record(supervisor, action);
 		return false;
 	case DO_SAVE:
-		save(supervisor);
+		supervisor_save(supervisor);
 		return false;
 	case DO_REFUSE:
 		supervisor->refused = action->reason;
 		return false;
 	case DO_FINISH:
+		workers_release(supervisor);
 		finish(supervisor);
 		return false;
 	}
@@ -360,6 +363,7 @@ void supervisor_step(struct supervisor *supervisor, struct supervision_event *ev
 		result.generation = supervisor->machine.generation;
 		next = result;
 	}
+	workers_release(supervisor);
 	loop_timer_arm(&supervisor->loop, &supervisor->machine_timer, supervision_deadline_ms(&supervisor->machine));
 }
 

@@ -225,8 +225,12 @@ static int begin(struct supervisor *self, struct error *why)
 	result = console_open(self, why);
 	if (result == 0)
 		result = commands_open(self, why);
-	if (result < 0)
+	if (result < 0) {
+		if (!found) /* else it is a living gateway's */
+			console_close(self);
+		containment_release(&self->containment);
 		return result;
+	}
 	self->record.instance = self->settings->instance;
 	self->record.supervisor.pid = getpid();
 	procfs_start_time(getpid(), &self->record.supervisor.start_time);

@@ -22,6 +22,7 @@
 #define CONTROL_CLIENTS_MAX 16
 #define PENDING_EVENTS_MAX  256
 #define VARIABLES_MAX	    1024
+#define HELD_MESSAGES_MAX   4
 
 enum worker_index { WORKER_SENTRY, WORKER_RECORDER, WORKER_RELAY };
 
@@ -48,6 +49,12 @@ struct pending_events {
 	uint64_t dropped; /* overwritten before they could be stored */
 	uint64_t dropped_told;
 	struct message_event ring[PENDING_EVENTS_MAX]; /* sequence s is at s % PENDING_EVENTS_MAX */
+};
+
+struct held_message {
+	enum worker_index index;
+	enum message_type type;
+	struct message message;
 };
 
 struct control_client {
@@ -94,9 +101,14 @@ struct supervisor {
 
 	struct supervised_worker workers[WORKER_COUNT];
 	struct restart_policy worker_policy;
+	/* From a death to the next start nothing is sent: what a worker does with it would delay the start. */
+	bool holding;
+	uint32_t held_count;
+	struct held_message held[HELD_MESSAGES_MAX];
 
 	struct pending_events *pending;
-	uint64_t sent; /* sequence of the last event given to the recorder */
+	uint64_t sent;	/* sequence of the last event given to the recorder */
+	uint64_t shown; /* and to the sentry, for the terminal */
 	bool store_writable;
 	char store_why[128];
 
@@ -119,6 +131,8 @@ double supervisor_chance(void);
 void supervisor_step(struct supervisor *supervisor, struct supervision_event *event);
 void supervisor_simple_step(struct supervisor *supervisor, enum supervision_event_type type);
 void supervisor_child_ended(struct supervisor *supervisor, int pid, int status_code, int status);
+/* Writes the runtime record: the gateway, the workers, the machine's memory. */
+void supervisor_save(struct supervisor *supervisor);
 void supervisor_tree_changed(struct supervisor *supervisor);
 void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_exit exit);
 
@@ -130,6 +144,10 @@ void workers_finish(struct supervisor *supervisor);
 bool workers_are_gone(const struct supervisor *supervisor);
 int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type, struct message *message,
     int passed_fd);
+/* From now on messages wait, until they are released or too many. */
+void workers_hold(struct supervisor *supervisor);
+/* Sends what waited, in order. */
+void workers_release(struct supervisor *supervisor);
 /* Tells the sentry of the gateway there is, and what is wanted of it. */
 void workers_tell_gateway(struct supervisor *supervisor);
 

@@ -85,6 +85,7 @@ static void worker_said(struct supervisor *supervisor, struct supervised_worker 
 		if (index == WORKER_SENTRY) {
 			console_sentry_back(supervisor);
 			workers_tell_gateway(supervisor);
+			events_send(supervisor);
 		} else if (index == WORKER_RECORDER) {
 			events_store_state(supervisor, true, "");
 		}
@@ -113,8 +114,7 @@ static void channel_event(struct loop_source *source, uint32_t events)
 	if ((events & EPOLLOUT) && worker->wants_send) {
 		worker->wants_send = false;
 		loop_source_change(source, EPOLLIN);
-		if (worker == &supervisor->workers[WORKER_RECORDER])
-			events_send(supervisor);
+		events_send(supervisor);
 	}
 	while (worker->channel_fd >= 0) {
 		int got = message_receive(worker->channel_fd, &message, NULL);
@@ -132,6 +132,25 @@ static void channel_event(struct loop_source *source, uint32_t events)
 	}
 }
 
+void workers_hold(struct supervisor *supervisor)
+{
+	supervisor->holding = true;
+}
+
+void workers_release(struct supervisor *supervisor)
+{
+	if (!supervisor->holding)
+		return;
+	supervisor->holding = false;
+	for (uint32_t i = 0; i < supervisor->held_count; i++) {
+		struct held_message *held = &supervisor->held[i];
+
+		worker_say(supervisor, held->index, held->type, &held->message, -1);
+	}
+	supervisor->held_count = 0;
+	events_send(supervisor);
+}
+
 int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type, struct message *message,
     int passed_fd)
 {
@@ -140,6 +159,11 @@ int worker_say(struct supervisor *supervisor, enum worker_index index, enum mess
 
 	if (worker->channel_fd < 0)
 		return -EPIPE;
+	if (supervisor->holding && passed_fd < 0 && supervisor->held_count < HELD_MESSAGES_MAX) {
+		supervisor->held[supervisor->held_count++] = (struct held_message){index, type, *message};
+		return 0;
+	}
+	workers_release(supervisor);
 	result = message_send(worker->channel_fd, type, message, passed_fd);
 	if (result == -EAGAIN && !worker->wants_send) {
 		worker->wants_send = true;
@@ -212,6 +236,7 @@ static void start_worker(struct supervisor *supervisor, struct supervised_worker
 	worker->channel.callback = channel_event;
 	worker->channel.context = supervisor;
 	loop_source_watch(&supervisor->loop, &worker->channel, pair[0], EPOLLIN);
+	supervisor_save(supervisor);
 }
 
 void workers_init(struct supervisor *supervisor)

@@ -89,7 +89,7 @@ void checks_new_life(struct world *world, bool found)
 	checks->cause = RESTART_CRASH;
 	checks->judge_after_ms = checks->not_before_ms = 0;
 	checks->parked_for = REASON_NONE;
-	checks->down_since_ms = checks->unwanted_since_ms = world->now_ms;
+	checks->was_held_down = checks->was_ending = true;
 	checks->gateway = (struct checks_gateway){.started_ms = world->now_ms, .moved_ms = world->now_ms,
 	    .asked = !checks->wish};
 }

@@ -32,7 +32,7 @@ static void draw_helpers(struct world *world)
 		*helper = (struct helper){.alive = true, .generation = world->gateway.generation};
 		if (random_permille(random, world->temper.stuck_helpers)) {
 			helper->stuck_for_ms = random_permille(random, 700) ? random_duration(random, 1, 40000) :
-									      random_duration(random, 20000, HOUR_MS);
+									      random_duration(random, 20000, 300000);
 			helper->holds = random_permille(random, 300);
 		}
 		wanted--;

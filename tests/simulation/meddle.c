@@ -14,6 +14,9 @@ static enum supervision_event_type draw_event(struct world *world)
 	const uint64_t *cells = world->coverage.cells[world->machine.state];
 	enum supervision_event_type best = EVENT_TYPE_COUNT;
 
+	/* The one way into a state that is left again at almost every event. */
+	if (world->machine.state == STATE_RUNNING && random_permille(&world->random, 300))
+		return ON_SUSPECTED;
 	for (int tries = 0; tries < 4 || best == EVENT_TYPE_COUNT; tries++) {
 		enum supervision_event_type type = random_below(&world->random, EVENT_TYPE_COUNT);
 

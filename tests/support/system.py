@@ -162,7 +162,7 @@ def listen_on(port):
 class Place:
     def __init__(self, name):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"holdfast-{name}-"))
-        self.state, self.runtime = self.root / "state", self.root / "runtime"
+        self.state_dir, self.runtime_dir = self.root / "state", self.root / "runtime"
         self.settings_file = self.root / "holdfast.json"
         self.log_file = self.root / "log"
         self.environment = {"PATH": f"{BUILD}:{os.environ['PATH']}", "HOME": str(self.root), "TERM": "dumb",
@@ -185,7 +185,7 @@ class Place:
         part.rename(self.root / "at-start")
 
     def where(self):
-        return ["--state-dir", str(self.state), "--runtime-dir", str(self.runtime)]
+        return ["--state-dir", str(self.state_dir), "--runtime-dir", str(self.runtime_dir)]
 
     # -- when
 
@@ -291,6 +291,11 @@ class Place:
         return [event["kind"] for event in self.events() if event["id"] > after]
 
     def last_event(self):
+        """The number of the last event, once everything that has happened so far is on disk."""
+        self.wait_for(lambda: self.status()["store"]["waiting"] in (0, None), "events on disk")
+        return self.last_event_on_disk()
+
+    def last_event_on_disk(self):
         events = self.events()
         return events[-1]["id"] if events else 0
 
@@ -314,7 +319,7 @@ class Place:
             wait_for(lambda: not self.left(), "end of everything", seconds)
         except AssertionError:
             raise AssertionError("left behind: " + ", ".join(map(describe_process, self.left()))) from None
-        files = sorted(path.name for path in self.runtime.iterdir()) if self.runtime.exists() else []
+        files = sorted(path.name for path in self.runtime_dir.iterdir()) if self.runtime_dir.exists() else []
         expect("control" not in files and "console" not in files, "left in the runtime directory:", files)
 
     # -- the end

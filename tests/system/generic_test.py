@@ -62,10 +62,14 @@ def started(place):
     place.wait_event("gateway.ready")
     expect_equal(place.kinds(), ["supervisor.started", "gateway.started", "gateway.ready"])
     expect(os.getsid(pid) == pid, "the gateway has no session of its own")
-    expect_equal(os.readlink(f"/proc/{pid}/fd/0"), "/dev/null")
+    place.tell("readlink /proc/self/fd/0 >input")
+    place.wait_for(lambda: (place.root / "input").exists() and (place.root / "input").read_text(), "its input")
+    expect_equal((place.root / "input").read_text().strip(), "/dev/null", "input")
+    for sentence in (event["reason"] for event in place.events()):
+        place.wait_for(lambda: sentence in place.console(), f'"{sentence}" on the terminal')
     place.tell("echo this is the gateway speaking")
     place.wait_for(lambda: "this is the gateway speaking" in place.console(), "line on the terminal")
-    place.wait_for(lambda: "this is the gateway speaking" in (place.state / "console.log").read_text(),
+    place.wait_for(lambda: "this is the gateway speaking" in (place.state_dir / "console.log").read_text(),
                    "line in console.log")
 
 
@@ -320,6 +324,14 @@ def intentions(place):
     status = place.wait_ready()
     expect(status["paused"], "the pause is forgotten")
     place.done("resume")
+    place.done("stop")
+    place.runs[-1].kill()
+    place.runs[-1].wait()
+    place.run()
+    expect_equal(place.status()["state"], "stopped")
+    steady(lambda: len(place.starts()) == 1, "it was started against what was asked", 0.5)
+    place.done("start")
+    place.wait_ready()
 
 
 # ---- one owner -----------------------------------------------------------------------------------------------------
@@ -345,7 +357,7 @@ def port_taken(place):
         result = place.try_run("sh", "./gateway")
         expect_equal(result.returncode, 78, result.stderr)
         expect(f"pid {os.getpid()}" in result.stderr, result.stderr)
-        expect(f"{place.settings_file}:3:11" in result.stderr, result.stderr)
+        expect("holdfast.json:3:11: port" in result.stderr, result.stderr)
         expect_equal(place.starts(), [], "starts")
         place.expect_nothing_left()
 
@@ -417,11 +429,11 @@ def ended(place):
         place.wait_workers()
         expect_equal(place.end(number), 0, "exit status")
         place.expect_nothing_left()
+        expect_equal([path.name for path in place.state_dir.iterdir() if path.name.endswith(("-wal", "-shm"))], [],
+                     "files of an open database")
         expect_equal(place.events()[-1]["kind"], "supervisor.stopped")
         expect_equal(place.command("status").returncode, 3, "status")
     expect_equal([kind for kind in place.kinds() if kind == "gateway.stopped"], ["gateway.stopped"] * 2)
-    expect_equal(sorted(path.name for path in place.state.iterdir() if path.name.endswith(("-wal", "-shm"))), [],
-                 "files of an open database")
 
 
 @test("a second SIGINT does not wait for the gateway")
@@ -435,6 +447,255 @@ def forced(place):
     expect_equal(place.end(signal.SIGINT, 5), 0, "exit status")
     place.expect_nothing_left()
     return f"ended after {time.monotonic() - began:.3f} s"
+
+
+# ---- trouble around us -------------------------------------------------------------------------------------------------
+
+# Writes lines without a break and says once a second how many bytes it got rid of and the longest time one write took.
+TALKER = """\
+import os, sys, time
+line = b'x' * 99 + b'\\n'
+written = longest = told = 0
+while True:
+    began = time.monotonic()
+    written += os.write(1, line * 100)
+    longest = max(longest, time.monotonic() - began)
+    if time.monotonic() - told > 0.1:
+        told = time.monotonic()
+        with open('progress.new', 'w') as file:
+            file.write(f'{written} {longest}')
+        os.rename('progress.new', 'progress')
+    if os.path.exists('quiet'):
+        break
+    time.sleep(0.0005)
+while True:
+    time.sleep(1000)
+"""
+
+
+@test("a sentry that is stopped blocks no gateway for long; what was discarded meanwhile is counted and told")
+def sentry_stopped(place):
+    place.run_ready("python3", "-c", TALKER)
+    progress = place.root / "progress"
+
+    def written():
+        return int(progress.read_text().split()[0]) if progress.exists() else 0
+    place.wait_for(lambda: written() > 1000000, "output")
+    sentry = place.wait_workers()["sentry"]
+    kill(sentry, signal.SIGSTOP)
+    try:
+        place.wait_for(lambda: place.status()["console"]["bytesDiscarded"] > 0, "discarded bytes", 6)
+        at = written()
+        # More than the pipe holds goes through while nobody reads.
+        place.wait_for(lambda: written() > at + 3000000, "further output")
+    finally:
+        kill(sentry, signal.SIGCONT)
+    told = place.wait_event("console.dropped")
+    expect(told["evidence"]["bytes"] > 0, told)
+    expect_equal(place.wait_workers()["sentry"], sentry, "sentry")
+    longest = float(progress.read_text().split()[1])
+    expect(longest < 3.5, "one write took", longest, "s")
+    (place.root / "quiet").touch()
+    settled = place.status()["console"]["bytesDiscarded"]
+    steady(lambda: place.status()["console"]["bytesDiscarded"] == settled, "it still discards", 1)
+    return f"longest write {longest:.3f} s, {told['evidence']['bytes']} bytes discarded"
+
+
+@test("on a full disk the gateway is supervised all the same; the events wait, and are there in order afterwards")
+def disk_full(place):
+    if os.geteuid() != 0:
+        raise Skip("a file system of 1 MB needs root")
+    place.state_dir.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(place.state_dir)], check=True)
+    place.mounts.append(place.state_dir)
+    place.settings({"backoff": NO_BACKOFF})
+    place.run_ready()
+    place.last_event()
+    ballast = place.state_dir / "ballast"
+    with open(ballast, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+
+    def crash():
+        pid = place.pid()
+        kill(pid)
+        place.wait_ready(other_than=pid)
+        return place.status()["store"]
+    place.wait_for(lambda: not crash()["writable"], "store that cannot be written")
+    store = place.status()["store"]
+    expect("full" in store["why"] or "space" in store["why"], store)
+    expect(store["why"] in place.command("status").stdout, place.command("status").stdout)
+    for _ in range(5):
+        waiting = crash()["waiting"]
+    expect(waiting >= 20, "waiting", waiting)
+    # Until more happens than is kept.
+    while crash()["dropped"] == 0:
+        pass
+    store = place.status()["store"]
+    generation = place.status()["gateway"]["generation"]
+    before = place.last_event_on_disk()
+    ballast.unlink()
+    dropped = place.wait_event("events.dropped", before)
+    place.last_event()
+    expect_equal(dropped["evidence"]["dropped"], store["dropped"], "dropped")
+    later = [event for event in place.events() if event["id"] > before]
+    numbers = [event["evidence"]["generation"] for event in later if event["kind"] == "gateway.started"]
+    expect_equal(numbers, list(range(numbers[0], generation + 1)), "the generations that were kept")
+    expect(store["waiting"] <= len(later) <= store["waiting"] + 3, len(later), "events stored,", store["waiting"], "waited")
+    expect(place.status()["store"]["writable"], place.status()["store"])
+    crash()
+    place.wait_event("gateway.recovered", dropped["id"])
+    return f"{store['waiting']} events waited, {store['dropped']} dropped"
+
+
+@test("a run that begins on a full disk supervises, too")
+def begin_full(place):
+    if os.geteuid() != 0:
+        raise Skip("a file system of 1 MB needs root")
+    place.state_dir.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(place.state_dir)], check=True)
+    place.mounts.append(place.state_dir)
+    ballast = place.state_dir / "ballast"
+    with open(ballast, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+    place.run_ready()
+    place.wait_for(lambda: not place.status()["store"]["writable"], "store that cannot be written")
+    pid = place.pid()
+    kill(pid)
+    place.wait_ready(other_than=pid)
+    subprocess.run(["mount", "-o", "remount,size=4m", str(place.state_dir)], check=True)
+    ballast.unlink()
+    place.wait_event("gateway.recovered")
+    expect_equal(place.kinds()[:2], ["supervisor.started", "gateway.started"])
+
+
+@test("a runtime directory that is deleted costs the gateway nothing, and a signal still ends everything")
+def runtime_gone(place):
+    place.run_ready()
+    gateway = place.pid()
+    place.wait_workers()
+    for path in place.runtime_dir.iterdir():
+        path.unlink()
+    place.runtime_dir.rmdir()
+    expect_equal(place.command("status").returncode, 3, "status")
+    place.tell("echo still speaking")
+    place.wait_for(lambda: "still speaking" in place.console(), "console")
+    before = place.starts()
+    kill(gateway)
+    place.wait_for(lambda: len(place.starts()) > len(before), "new gateway")
+    place.tell("echo the next one speaks")
+    place.wait_for(lambda: "the next one speaks" in place.console(), "console")
+    expect_equal(place.end(), 0, "exit status")
+    place.expect_nothing_left()
+
+
+@test("with a few descriptors only, it works or says why, and does not spin")
+def few_descriptors(place):
+    said = []
+    for limit in (24, 16, 12):
+        supervisor = place.run(prefix=("prlimit", f"--nofile={limit}"), wait=False)
+        try:
+            wait_for(lambda: supervisor.poll() is not None or place.command("status").returncode in (0, 4),
+                     "answer or refusal")
+        except AssertionError:
+            said.append(f"{limit}: no answer")
+        if supervisor.poll() is not None:
+            said.append(f"{limit}: ended with {supervisor.returncode}: {place.console().splitlines()[-1:]}")
+            expect(supervisor.returncode > 0, said)
+            place.expect_nothing_left()
+            continue
+        began = cpu_seconds(supervisor.pid)
+        place.wait_ready()
+        pid = place.pid()
+        kill(pid)
+        place.wait_ready(other_than=pid)
+        steady(lambda: supervisor.poll() is None, "it ended", 1)
+        spent = cpu_seconds(supervisor.pid) - began
+        expect(spent < 0.3, limit, "descriptors: it used", spent, "s of CPU within about a second")
+        said.append(f"{limit}: works, workers {place.workers()}")
+        place.end()
+        place.expect_nothing_left()
+    return said
+
+
+# ---- what the gateway gets ---------------------------------------------------------------------------------------------
+
+@test("the gateway's environment has its marker, and neither what a service manager said to us nor our secrets")
+def environment(place):
+    place.settings({"gateway": {"env": {"ADDED": "by the settings"}},
+                    "relay": {"providers": {"mock": {"api": "anthropic-messages", "baseUrl": "http://127.0.0.1:1",
+                                                     "profiles": [{"id": "a", "key": "env:OUR_KEY"}]}}},
+                    "alerts": [{"url": "http://127.0.0.1:1", "secret": "env:OUR_HOOK"}]})
+    kept = {"NODE_OPTIONS": "--max-old-space-size=300", "LANG": "C", "ORDINARY": "kept"}
+    gone = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_PID": "1", "WATCHDOG_USEC": "1000000", "LISTEN_PID": "1",
+            "LISTEN_FDS": "1", "LISTEN_FDNAMES": "x", "INVOCATION_ID": "0123", "JOURNAL_STREAM": "8:1",
+            "SYSTEMD_EXEC_PID": "1", "OUR_KEY": "secret-1", "OUR_HOOK": "secret-2",
+            "HOLDFAST_BACKOFF_INITIAL": "2s"}
+    place.run_ready(environment={**kept, **gone})
+    pid = place.pid()
+    seen = environment_of(pid)
+    expect_equal({name: seen.get(name) for name in kept}, kept)
+    expect_equal([name for name in gone if name in seen], [], "not for the gateway")
+    expect(not [value for value in seen.values() if "secret" in value], "a secret")
+    expect_equal(seen["ADDED"], "by the settings")
+    expect_equal([name for name in seen if name.startswith("HOLDFAST_")], ["HOLDFAST_GENERATION"])
+    expect_equal(seen["HOLDFAST_GENERATION"].split(":")[1:], [str(pid), str(start_time_of(pid))], "marker")
+    inherited = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    expect(inherited <= {"/dev/null", *(str(path) for path in (place.runtime_dir / "console", place.root / "orders",
+                                                               place.root / "gateway"))}, "descriptors", inherited)
+
+
+@test("settings that are wrong start nothing, and are refused with one sentence and 78 or 2")
+def bad_settings(place):
+    huge = place.root / "huge.json"
+    with open(huge, "wb") as file:
+        file.truncate(100_000_000)
+    secret = place.root / "directory.json"
+    secret.mkdir()
+    cases = [
+        ({"gateway": {"stopTimeout": True}}, "holdfast.json:1:"),
+        ({"gateway": {"stopTimout": "3s"}}, "stopTimeout"),
+        ({"backoff": {"factor": 0.5}}, "holdfast.json:1:"),
+        ({"gateway": {"port": 70000}}, "holdfast.json:1:"),
+        ({"gateway": {"kind": "docker"}}, "openclaw"),
+        ({"retention": {"size": "1XB"}}, "holdfast.json:1:"),
+        ('{ gateway: { port: 1 } ', "holdfast.json:1:"),
+        ("{\n  gateway: {\n    port: 'x'\n  }\n}", "holdfast.json:3:11"),
+        ("[]", "holdfast.json:1:1"),
+        ("\xff\xfe", "holdfast.json:1:1"),
+        ({"alerts": [{"url": "http://x", "secret": "plain"}]}, "env:"),
+    ]
+    for settings, words in cases:
+        place.settings(settings)
+        refused(place, place.try_run("sh", "./gateway"), 78, words)
+    place.settings({})
+    for path, words in ((huge, "huge.json"), (secret, "directory.json"), (place.root / "none.json", "none.json")):
+        refused(place, place.try_run("sh", "./gateway", options=("--config", str(path))), 78, words)
+    refused(place, place.try_run("./no-such-program"), 78, "no-such-program")
+    refused(place, place.try_run(str(place.root)), 78, str(place.root))
+    refused(place, place.try_run("sh", "./gateway", environment={"HOLDFAST_STOP_TIMEOUT": "soon"}), 78,
+            "HOLDFAST_STOP_TIMEOUT")
+    refused(place, place.try_run("sh", "./gateway", environment={"HOLDFAST_STOP_TIMOUT": "3s"}), 78,
+            "HOLDFAST_STOP_TIMEOUT")
+    refused(place, place.try_run("sh", "./gateway", options=("--port", "0")), 2, "65535")
+    refused(place, place.try_run("sh", "./gateway", options=("--prot", "1")), 2, "--port")
+    expect_equal(place.starts(), [], "starts")
+    expect(not place.state_dir.exists(), "a state directory was made")
+
+
+def refused(place, result, code, words):
+    lines = result.stderr.splitlines()
+    expect_equal(result.returncode, code, result.stderr)
+    expect(words in lines[0], words, "is not in", lines[0])
+    expect(all(line.startswith("Try ") for line in lines[1:]), lines)
+    expect(not place.left(), "it was started all the same")
 
 
 if __name__ == "__main__":
