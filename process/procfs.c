@@ -99,24 +99,40 @@ int procfs_each(bool (*visit)(void *context, int pid), void *context)
 struct port_search {
 	uint32_t port;
 	struct procfs_listener *found;
-	bool is_found;
+	bool is_found, is_local; /* local: where a connection to 127.0.0.1 or ::1 would end */
 };
 
-/* One line of /proc/net/tcp: `0: 0100007F:4965 00000000:0000 0A ... uid timeout inode`; state 0A is LISTEN. */
+/* The kernel's hexadecimal, each 32 bits in the machine's order: 0100007F is 127.0.0.1. */
+static bool is_local_address(const char *address)
+{
+	size_t length = strlen(address);
+
+	return strspn(address, "0") == length || (length == 8 && strcmp(address + 6, "7F") == 0) ||
+	       strcmp(address, "00000000000000000000000001000000") == 0;
+}
+
+/* One line of /proc/net/tcp: `0: 0100007F:4965 00000000:0000 0A ... uid timeout inode`; state 0A is LISTEN.
+ * Another program may listen on the same port of another address: the local one is asked for first. */
 static bool look_for_port(void *context, const char *line)
 {
 	struct port_search *search = context;
 	unsigned local_port, state, uid;
+	char address[33];
 	uint64_t inode;
+	bool is_local;
 
-	if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %u %*u %" SCNu64, &local_port, &state,
-		&uid, &inode) != 4 ||
+	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %u %*u %" SCNu64, address,
+		&local_port, &state, &uid, &inode) != 5 ||
 	    local_port != search->port || state != 0x0A)
+		return true;
+	is_local = is_local_address(address);
+	if (search->is_found && !is_local)
 		return true;
 	search->found->uid = uid;
 	search->found->inode = inode;
 	search->is_found = true;
-	return false;
+	search->is_local = is_local;
+	return !is_local;
 }
 
 struct inode_search {
@@ -160,7 +176,7 @@ int procfs_listener(uint32_t port, struct procfs_listener *found)
 
 	memset(found, 0, sizeof(*found));
 	result = file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_port, &ports);
-	if (result == 0 && !ports.is_found)
+	if (result == 0 && !ports.is_local)
 		file_each_line(AT_FDCWD, "/proc/net/tcp6", look_for_port, &ports);
 	if (!ports.is_found)
 		return result;

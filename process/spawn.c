@@ -2,52 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "process/clone.h"
 #include "process/procfs.h"
-#include "process/tree.h"
 
 #define EXEC_WAIT_MS	    200
 #define EXIT_NOT_EXECUTED   127
 #define WORKER_CHANNEL_FD   3
 #define WORKER_SETTINGS_FD  4
-
-/* Like fork, with a pidfd. Falls back to fork where clone3 is missing or forbidden (old kernels, valgrind). */
-static int clone_process(int cgroup_fd, int *pid_fd, bool *in_cgroup)
-{
-	struct clone_args arguments = {
-	    .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)pid_fd, .exit_signal = SIGCHLD};
-	int pid;
-
-	*in_cgroup = cgroup_fd >= 0;
-	if (cgroup_fd >= 0) {
-		arguments.flags |= CLONE_INTO_CGROUP;
-		arguments.cgroup = (uint64_t)cgroup_fd;
-	}
-	pid = (int)syscall(SYS_clone3, &arguments, sizeof(arguments));
-	if (pid < 0 && cgroup_fd >= 0 && errno != ENOSYS && errno != EAGAIN && errno != ENOMEM) {
-		*in_cgroup = false;
-		arguments.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
-		arguments.cgroup = 0;
-		pid = (int)syscall(SYS_clone3, &arguments, sizeof(arguments));
-	}
-	if (pid < 0 && (errno == ENOSYS || errno == EPERM)) {
-		*in_cgroup = false;
-		pid = fork();
-		if (pid > 0)
-			*pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	}
-	return pid < 0 ? -errno : pid;
-}
 
 static void restore_signals(void)
 {
@@ -60,7 +30,7 @@ static void restore_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int take_console(const char *path)
+static CLONE_RUNS int take_console(const char *path)
 {
 	int input = open("/dev/null", O_RDONLY);
 	/* Read-write, and a description of its own: no EPIPE when the reader dies, and its flags are its own. */
@@ -77,36 +47,44 @@ static int take_console(const char *path)
 	return 0;
 }
 
-static void move_into(int cgroup_fd)
+static CLONE_RUNS void move_into(int cgroup_fd)
 {
 	int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
 	(void)!write(fd, "0", 1); /* where it is refused, the tree is found by walking it */
 }
 
-/* In the new process: only what is safe after a fork. */
-static _Noreturn void run_gated(const struct spawn_plan *plan, int gate_fd)
+/* What the new process reads while we go on. */
+static struct gated {
+	struct spawn_plan plan;
+	int gate_fd, our_gate_fd;
+} gated;
+
+/* In the new process, which shares our memory: see clone_run. All that leaves no trace is done before the gate
+ * opens, while the record is written. */
+static CLONE_RUNS void run_gated(void *context)
 {
-	uint64_t start_time;
+	const struct gated *self = context;
+	const struct spawn_plan *plan = &self->plan;
+	sigset_t none;
 	int code;
 
-	/* All that leaves no trace is done before the gate opens, while our parent writes the record. */
+	close(self->our_gate_fd);
 	setsid();
-	restore_signals();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	code = take_console(plan->console);
-	if (read(gate_fd, &start_time, sizeof(start_time)) != (ssize_t)sizeof(start_time))
+	if (read(self->gate_fd, plan->marker_value, MARKER_BYTES_MAX) != MARKER_BYTES_MAX)
 		_exit(0); /* who started us died before we were on record: it is as if we had never been */
 	if (plan->cgroup_fd >= 0 && plan->move_in)
 		move_into(plan->cgroup_fd);
-	if (plan->marker_value != NULL)
-		marker_format(plan->marker_value, plan->instance, getpid(), start_time);
 	if (code == 0 && plan->working_directory[0] != '\0' && chdir(plan->working_directory) < 0)
 		code = -errno;
 	if (code == 0) {
 		execve(plan->arguments[0], plan->arguments, plan->environment);
 		code = -errno;
 	}
-	(void)!write(gate_fd, &code, sizeof(code));
+	(void)!write(self->gate_fd, &code, sizeof(code));
 	_exit(EXIT_NOT_EXECUTED);
 }
 
@@ -119,11 +97,8 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
 	spawned->pid_fd = spawned->gate_fd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0)
 		return -errno;
-	pid = clone_process(plan->move_in ? -1 : plan->cgroup_fd, &spawned->pid_fd, &spawned->in_cgroup);
-	if (pid == 0) {
-		close(gate[0]);
-		run_gated(plan, gate[1]);
-	}
+	gated = (struct gated){.plan = *plan, .gate_fd = gate[1], .our_gate_fd = gate[0]};
+	pid = clone_run(plan->move_in ? -1 : plan->cgroup_fd, run_gated, &gated, &spawned->pid_fd, &spawned->in_cgroup);
 	close(gate[1]);
 	if (pid < 0) {
 		close(gate[0]);
@@ -132,6 +107,7 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
 	spawned->pid = pid;
 	spawned->gate_fd = gate[0];
 	procfs_start_time(pid, &spawned->start_time);
+	marker_format(spawned->marker, plan->instance, pid, spawned->start_time);
 	return 0;
 }
 
@@ -140,7 +116,7 @@ int spawn_release(struct spawned *spawned)
 	struct pollfd gate = {.fd = spawned->gate_fd, .events = POLLIN};
 	int code = 0;
 
-	if (send(spawned->gate_fd, &spawned->start_time, sizeof(spawned->start_time), MSG_NOSIGNAL) < 0)
+	if (send(spawned->gate_fd, spawned->marker, sizeof(spawned->marker), MSG_NOSIGNAL) < 0)
 		code = 0; /* killed before it ran: its exit will be reported */
 	else if (poll(&gate, 1, EXEC_WAIT_MS) == 1 && recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
 		code = 0;
@@ -151,8 +127,7 @@ int spawn_release(struct spawned *spawned)
 int spawn_worker(const char *program, const char *name, int channel_fd, int settings_fd, int *pid_fd)
 {
 	char *arguments[] = {(char *)name, NULL};
-	bool in_cgroup;
-	int pid = clone_process(-1, pid_fd, &in_cgroup);
+	int pid = clone_copy(pid_fd);
 
 	if (pid != 0)
 		return pid;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "process/tree.h"
+
 struct spawn_plan {
 	char **arguments;	       /* [0] is an absolute path */
 	char **environment;
@@ -15,7 +17,7 @@ struct spawn_plan {
 	const char *console;	       /* FIFO that becomes stdout and stderr, opened read-write by the child itself */
 	int cgroup_fd;		       /* -1: none */
 	bool move_in;		       /* the child moves itself into the cgroup: cloning into it does not work here */
-	char *marker_value;	       /* in `environment`: MARKER_BYTES_MAX bytes, filled in by the child */
+	char *marker_value;	       /* in `environment`: MARKER_BYTES_MAX bytes, filled in by the new process */
 	uint64_t instance;
 };
 
@@ -23,9 +25,12 @@ struct spawned {
 	int pid, pid_fd, gate_fd;
 	uint64_t start_time;
 	bool in_cgroup;
+	char marker[MARKER_BYTES_MAX];
 };
 
-/* Returns 0 with *spawned filled (descriptors owned by the caller), or a negative errno. */
+/* Every signal's action must be the default one: the new program gets ours. What the plan points to must stay as
+ * it is until the program runs or its process is gone. One at a time. Returns 0 with *spawned filled (descriptors
+ * owned by the caller), or a negative errno. */
 int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned);
 
 /* Opens the gate and closes it. Returns 0 when the program runs, the negative errno with which it could not be

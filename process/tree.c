@@ -170,13 +170,18 @@ static void kill_marked(struct tree_report *report, int gateway_pid, uint32_t po
 /* The kernel's own list of our children: when only the spared are in it, nothing is left to look for. */
 static bool has_no_children_but(const struct tree *tree)
 {
+	static int children_fd = -1; /* kept open: this is on the way from a death to the next start */
 	char path[64], children[CHILDREN_BYTES], *next = children;
 	ssize_t length;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	length = file_read(AT_FDCWD, path, children, sizeof(children));
-	if (length < 0)
+	if (children_fd < 0) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+		children_fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	length = children_fd < 0 ? -1 : pread(children_fd, children, sizeof(children) - 1, 0);
+	if (length < 0 || length == (ssize_t)sizeof(children) - 1)
 		return false; /* a kernel without it, or very many */
+	children[length] = '\0';
 	for (;;) {
 		char *end;
 		long pid = strtol(next, &end, 10);

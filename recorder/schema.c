@@ -135,9 +135,12 @@ static int check_owner(struct store *store, int64_t *version, struct error *why)
 {
 	int64_t application = 0, tables = 0;
 
-	if (pragma_number(store, "PRAGMA application_id", &application) != SQLITE_OK ||
+	/* As one look: another recorder may be making the tables right now. */
+	if (sqlite3_exec(store->database, "BEGIN", NULL, NULL, NULL) != SQLITE_OK ||
+	    pragma_number(store, "PRAGMA application_id", &application) != SQLITE_OK ||
 	    pragma_number(store, "PRAGMA user_version", version) != SQLITE_OK ||
-	    pragma_number(store, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK)
+	    pragma_number(store, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK ||
+	    sqlite3_exec(store->database, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
 		return store_fault(store, why);
 	if (application == 0 && *version == 0 && tables == 0)
 		return 0; /* new, or its first moment was its last */
@@ -150,20 +153,27 @@ static int check_owner(struct store *store, int64_t *version, struct error *why)
 	return 0;
 }
 
-static int migrate(struct store *store, int64_t version, struct error *why)
+/* A dead supervisor's recorder may still be at it when the next one's begins: the version counts that is read under
+ * the lock. */
+static int migrate(struct store *store, struct error *why)
 {
-	for (; version < SCHEMA_VERSION; version++) {
+	for (;;) {
+		int64_t version = 0;
 		char finish[128];
 
+		if (sqlite3_exec(store->database, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+		    pragma_number(store, "PRAGMA user_version", &version) != SQLITE_OK)
+			return store_fault(store, why);
+		if (version >= SCHEMA_VERSION)
+			break;
 		sqlite3_snprintf(sizeof(finish), finish,
 		    "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", STORE_APPLICATION_ID,
 		    (int)version + 1);
-		if (sqlite3_exec(store->database, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
-		    sqlite3_exec(store->database, migrations[version], NULL, NULL, NULL) != SQLITE_OK ||
+		if (sqlite3_exec(store->database, migrations[version], NULL, NULL, NULL) != SQLITE_OK ||
 		    sqlite3_exec(store->database, finish, NULL, NULL, NULL) != SQLITE_OK)
 			return store_fault(store, why);
 	}
-	return 0;
+	return sqlite3_exec(store->database, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fault(store, why);
 }
 
 static int prepare_statements(struct store *store, struct error *why)
@@ -206,7 +216,8 @@ static int open_and_check(struct store *store, struct error *why)
 		return result;
 	if (sqlite3_exec(store->database, settings, NULL, NULL, NULL) != SQLITE_OK)
 		return store_fault(store, why);
-	result = migrate(store, version, why);
+	if (version < SCHEMA_VERSION)
+		result = migrate(store, why);
 	return result < 0 ? result : prepare_statements(store, why);
 }
 

@@ -211,7 +211,8 @@ static bool is_current(const struct console *console)
 	snprintf(path, sizeof(path), "%s/" CONSOLE_NAME, console->runtime_dir);
 	if (lstat(path, &there) < 0)
 		return true;
-	return fstat(console->source.fd, &open) == 0 && there.st_dev == open.st_dev && there.st_ino == open.st_ino;
+	return fstat(console->source.fd, &open) == 0 && there.st_dev == open.st_dev &&
+	       there.st_ino == open.st_ino;
 }
 
 void console_reopen(struct console *console)

@@ -202,7 +202,7 @@ static void begin(struct probe *probe, uint64_t generation, int pid)
 	probe->pid = pid;
 	probe->answer = PROBE_NOTHING;
 	probe->said[0] = '\0';
-	probe->answer_changed = probe->said_otherwise = probe->heard_listening = probe->speaks_json = false;
+	probe->answer_changed = probe->said_otherwise = probe->speaks_json = false;
 	probe->began_ms = now_ms;
 	probe->turning_since_ms = 0;
 	probe->seen_console_bytes = *probe->console_bytes;
@@ -226,11 +226,18 @@ void probe_drain_began(struct probe *probe, uint64_t generation, int pid)
 		return;
 	begin(probe, generation, pid);
 	probe->rewatching = true;
+	probe->heard_listening = false;
 }
 
 void probe_heard_listening(struct probe *probe)
 {
 	probe->heard_listening = true;
+}
+
+void probe_gateway_gone(struct probe *probe)
+{
+	probe_stop(probe);
+	probe->heard_listening = false;
 }
 
 void probe_stop(struct probe *probe)

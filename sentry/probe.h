@@ -57,10 +57,14 @@ void probe_start(struct probe *probe, uint64_t generation, int pid);
  * again. */
 void probe_drain_began(struct probe *probe, uint64_t generation, int pid);
 
-/* The console line came by which versions without a start-up probe say that they serve. */
+/* The console line came by which versions without a start-up probe say that they serve; it may come before
+ * probe_start is called. */
 void probe_heard_listening(struct probe *probe);
 
 void probe_stop(struct probe *probe);
+
+/* Stops, and forgets what that gateway said. */
+void probe_gateway_gone(struct probe *probe);
 
 /* Reads the answer to GET startup_path. For tests: pure. `said` holds 32 bytes. */
 enum probe_answer probe_read_answer(

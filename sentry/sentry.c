@@ -95,12 +95,12 @@ static void gateway_gone(struct sentry *sentry, const struct message_gateway *ga
 {
 	if (gateway->generation != sentry->current.generation)
 		return;
-	probe_stop(&sentry->probe);
 	file_close(&sentry->gateway_pidfd);
-	if (sentry->current.end != UINT64_MAX)
-		return;
-	console_drain(&sentry->console, DRAIN_BYTES_MAX);
-	sentry->boundary = sentry->current.end = sentry->console.tail.end;
+	if (sentry->current.end == UINT64_MAX) {
+		console_drain(&sentry->console, DRAIN_BYTES_MAX);
+		sentry->boundary = sentry->current.end = sentry->console.tail.end;
+	}
+	probe_gateway_gone(&sentry->probe);
 }
 
 static void answer_words(struct sentry *sentry, uint64_t generation)

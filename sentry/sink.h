@@ -60,8 +60,8 @@ void sink_settle(struct sink *sink);
 /* What was dropped since the last call. */
 struct sink_losses sink_take_losses(struct sink *sink);
 
-/* Lets the thread write what it has and end. Returns true when all was written within `timeout_ms`; else the thread may
- * still hang in its target, and the program ends around it. */
+/* Lets the thread write what it has and end. Returns true when all was written within `timeout_ms`; else the
+ * thread may still hang in its target, and the program ends around it. */
 bool sink_finish(struct sink *sink, int64_t timeout_ms);
 
 /* "the disk was full": why lines were dropped. */

@@ -116,13 +116,27 @@ static struct tree tree_of(struct supervisor *supervisor, char *marker)
 /* A cgroup made anew has new descriptors. */
 static void renew_containment(struct supervisor *supervisor)
 {
-	if (!supervisor->containment.killed)
-		return;
 	loop_source_retire(&supervisor->containment_source);
 	containment_renew(&supervisor->containment);
-	if (supervisor->containment.events_fd >= 0)
-		loop_source_watch(
-		    &supervisor->loop, &supervisor->containment_source, supervisor->containment.events_fd, EPOLLPRI);
+}
+
+static void containment_changed(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	/* Reading it is what clears the condition; the look does that. */
+	if (!containment_is_populated(&((struct supervisor *)source->context)->containment))
+		supervisor_tree_changed(source->context);
+}
+
+/* Only while something is left in it: at other times its news would come right in the way of a restart. */
+static void watch_containment(struct supervisor *supervisor)
+{
+	if (supervisor->containment.events_fd < 0 || supervisor->containment_source.fd >= 0)
+		return;
+	supervisor->containment_source.callback = containment_changed;
+	supervisor->containment_source.context = supervisor;
+	loop_source_watch(
+	    &supervisor->loop, &supervisor->containment_source, supervisor->containment.events_fd, EPOLLPRI);
 }
 
 static void tell_orphans(struct supervisor *supervisor, const struct tree_report *report)
@@ -154,6 +168,8 @@ static void kill_tree(struct supervisor *supervisor, struct supervision_event *r
 	result->type = report.left == 0 && supervisor->gateway.pid_fd < 0 ? ON_TREE_GONE : ON_TREE_LEFT;
 	result->value = report.left;
 	result->holds = report.holds;
+	if (report.left > 0)
+		watch_containment(supervisor);
 	if (report.left > 0 && supervisor->gateway.pid_fd < 0 && !supervisor->gateway.told_orphans) {
 		supervisor->gateway.told_orphans = true;
 		tell_orphans(supervisor, &report);

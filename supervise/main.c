@@ -69,14 +69,6 @@ static void machine_due(struct loop_timer *timer)
 	supervisor_simple_step(timer->context, ON_TIMER);
 }
 
-static void containment_changed(struct loop_source *source, uint32_t events)
-{
-	(void)events;
-	/* Reading it is what clears the condition; the look does that. */
-	if (!containment_is_populated(&((struct supervisor *)source->context)->containment))
-		supervisor_tree_changed(source->context);
-}
-
 static void read_policy(struct supervisor *self)
 {
 	const struct settings *settings = self->settings;
@@ -111,7 +103,12 @@ static int open_loop(struct supervisor *self, struct error *why)
 
 	if (result < 0)
 		return error_set(why, result, "The event loop cannot be made: %s.", strerror(-result));
-	signal(SIGPIPE, SIG_IGN);
+	/* The gateway gets these actions. SIGPIPE is blocked rather than ignored, for its sake. */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGINT);
@@ -206,6 +203,14 @@ static int prepare(struct supervisor *self, struct error *why)
 	return result;
 }
 
+/* Whoever starts a killed supervisor again (a service manager, often) is not who wanted the gateway down. */
+static void stay_stopped(struct supervisor *self)
+{
+	self->machine.reason = REASON_OPERATOR;
+	events_record(self, "gateway.stopped", SEVERITY_INFO, 0, NULL,
+	    "The gateway stays stopped, as was asked before the last supervisor died: start it with \"holdfast start\".");
+}
+
 static int begin(struct supervisor *self, struct error *why)
 {
 	struct supervision_event event = {.type = ON_START, .reason = REASON_FIRST_START};
@@ -217,11 +222,7 @@ static int begin(struct supervisor *self, struct error *why)
 	end_earlier_workers(self);
 	remove_orphans(self);
 	containment_open(&self->containment, self->settings->instance);
-	self->containment_source.callback = containment_changed;
-	self->containment_source.context = self;
 	self->containment_source.fd = -1;
-	if (self->containment.events_fd >= 0)
-		loop_source_watch(&self->loop, &self->containment_source, self->containment.events_fd, EPOLLPRI);
 	result = console_open(self, why);
 	if (result == 0)
 		result = commands_open(self, why);
@@ -240,7 +241,10 @@ static int begin(struct supervisor *self, struct error *why)
 		event.type = ON_FOUND;
 		event.generation = self->machine.generation;
 	}
-	supervisor_step(self, &event);
+	if (found || !self->machine.stopped_before)
+		supervisor_step(self, &event);
+	else
+		stay_stopped(self);
 	workers_start(self);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "process/procfs.h"
@@ -18,6 +19,8 @@
 
 #define LOCK_FILE_NAME	"owner.lock"
 #define LOCK_TEXT_BYTES 4096
+#define LOCK_WAIT_MS	2000
+#define LOCK_RETRY_US	5000
 
 static int make_parents(char *path)
 {
@@ -65,16 +68,39 @@ static int open_directory(const char *path, const char *what, struct error *why)
 	return fd;
 }
 
+/* Whether the process that wrote its pid into the lock lives. */
+static bool owner_lives(int fd, char *owner, size_t size)
+{
+	struct procfs_stat stat;
+
+	if (file_read_start(fd, owner, size) < 0)
+		owner[0] = '\0';
+	owner[strcspn(owner, "\n")] = '\0';
+	return procfs_stat(atoi(owner), &stat) == 0 && stat.state != 'Z' && stat.state != 'X';
+}
+
+/* A supervisor that was killed while it started a process leaves its lock with that one, until it has come to its
+ * exec: a moment later. */
+static bool lock(int fd, char *owner, size_t size)
+{
+	int64_t until_ms = clock_monotonic_ms() + LOCK_WAIT_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (owner_lives(fd, owner, size) || clock_monotonic_ms() > until_ms)
+			return false;
+		usleep(LOCK_RETRY_US);
+	}
+	return true;
+}
+
 static int take_lock(struct supervisor *supervisor, struct error *why)
 {
-	char owner[32];
+	char owner[32] = "";
 	int fd = openat(supervisor->state_fd, LOCK_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return error_set(why, -errno, "The lock in the state directory cannot be opened: %s.", strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		file_read_start(fd, owner, sizeof(owner));
-		owner[strcspn(owner, "\n")] = '\0';
+	if (!lock(fd, owner, sizeof(owner))) {
 		close(fd);
 		return error_set(why, -EBUSY,
 		    "This gateway is already supervised by Holdfast (pid %s): see \"holdfast status\". Nothing was started.", owner);

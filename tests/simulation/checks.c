@@ -310,18 +310,18 @@ static void check_down(struct world *world, const struct supervision_event *even
 	/* Deadlines move with the host's sleep; a start that failed was a start. */
 	held_down = is_held_down(world) || event->type == ON_HOST_RESUMED || event->type == ON_SPAWN_FAILED;
 	if (held_down || checks->was_held_down)
-		checks->down_since_ms = checks->now_ms;
-	else if (checks->now_ms - checks->down_since_ms > bound_ms)
+		checks->down_since_ms = world->now_ms;
+	else if (world->now_ms - checks->down_since_ms > bound_ms)
 		checks_violate(world, CHECK_DEAD_IS_RESTARTED, "down for %" PRId64 " ms",
-		    checks->now_ms - checks->down_since_ms);
+		    world->now_ms - checks->down_since_ms);
 	checks->was_held_down = held_down;
 	ending = checks->wish || !world->gateway.alive || world->gateway.dying || event->type == ON_HOST_RESUMED ||
 		 world->machine.state == STATE_ADOPTING;
 	if (ending || checks->was_ending)
-		checks->unwanted_since_ms = checks->now_ms;
-	else if (checks->now_ms - checks->unwanted_since_ms > stop_ms + SLACK_MS)
+		checks->unwanted_since_ms = world->now_ms;
+	else if (world->now_ms - checks->unwanted_since_ms > stop_ms + SLACK_MS)
 		checks_violate(world, CHECK_STOP_HOLDS, "asked to stop %" PRId64 " ms ago, and alive",
-		    checks->now_ms - checks->unwanted_since_ms);
+		    world->now_ms - checks->unwanted_since_ms);
 	checks->was_ending = ending;
 }
 

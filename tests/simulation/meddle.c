@@ -111,9 +111,11 @@ void meddle(struct world *world)
 	struct random *random = &world->random;
 	enum supervision_event_type type;
 
-	world_schedule(world, HAPPEN_MEDDLE, random_duration(random, 1, world->temper.meddle_most_ms));
-	if (world->now_ms < world->quiet_until_ms)
+	if (world->now_ms < world->quiet_until_ms) {
+		world_schedule(world, HAPPEN_MEDDLE, world->quiet_until_ms - world->now_ms);
 		return;
+	}
+	world_schedule(world, HAPPEN_MEDDLE, random_duration(random, 1, world->temper.meddle_most_ms));
 	if (random_permille(random, world->temper.dies)) {
 		die(world);
 		return;

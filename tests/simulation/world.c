@@ -12,6 +12,7 @@ void world_init(struct world *world, uint64_t seed)
 	world->trace.live = live;
 	world->seed = world->random.state = seed;
 	world->now_ms = 1 + random_below(&world->random, 1000000);
+	world_queue_init(world);
 	world_draw_settings(world);
 	world_schedule(world, HAPPEN_MEDDLE, 1);
 	checks_init(world);
@@ -106,14 +107,12 @@ static void advance(struct world *world, const struct plant *plant)
 		return;
 	}
 	if (deadline_ms != 0 &&
-	    (deadline_ms <= world->now_ms || world->pending_count == 0 || deadline_ms <= world->pending[0].at_ms)) {
+	    (deadline_ms <= world->now_ms || world->pending_count == 0 || deadline_ms <= world->heap[0].at_ms)) {
 		tick(world, plant);
 		return;
 	}
 	if (!world_next(world, &next))
 		return;
-	if (next.at_ms > world->now_ms)
-		world->now_ms = next.at_ms;
 	happen(world, &next, plant);
 }
 

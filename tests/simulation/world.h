@@ -34,12 +34,17 @@ enum happening {
 };
 
 struct pending {
-	int64_t at_ms;
-	uint64_t order; /* of two at the same time the older comes first */
 	enum happening what;
 	uint32_t boot;	  /* HAPPEN_EXITS and the like: of this boot in the process; 0: of any */
 	int64_t value;	  /* HAPPEN_DRAINS: budget */
 	struct supervision_event event; /* HAPPEN_DELIVER; generation and exit serve the gateway's own too */
+};
+
+/* When it is due, and where in world->pending it lies. */
+struct pending_entry {
+	int64_t at_ms;
+	uint64_t order; /* of two at the same time the older comes first */
+	uint32_t place;
 };
 
 struct helper {
@@ -93,7 +98,8 @@ struct world {
 
 	uint32_t pending_count;
 	uint64_t pending_order;
-	struct pending pending[WORLD_PENDING_MAX]; /* a binary heap by time and order */
+	struct pending_entry heap[WORLD_PENDING_MAX]; /* by time and order; behind the last one, free places */
+	struct pending pending[WORLD_PENDING_MAX];
 	uint32_t result_count;
 	struct supervision_event results[WORLD_RESULTS_MAX];
 
@@ -115,7 +121,9 @@ int world_run(struct world *world, uint64_t steps, const struct plant *plant);
 void world_draw_settings(struct world *world);
 
 /* queue.c */
+void world_queue_init(struct world *world);
 struct pending *world_schedule(struct world *world, enum happening what, int64_t after_ms);
+/* Takes the next from the queue, and moves the clock to it. */
 bool world_next(struct world *world, struct pending *next);
 void world_forget_messages(struct world *world);
 void world_sleep(struct world *world, int64_t slept_ms);

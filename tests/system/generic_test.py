@@ -334,6 +334,30 @@ def intentions(place):
     place.wait_ready()
 
 
+@test("a supervisor killed at any moment of its first tenth of a second leaves one gateway, and no record is lost")
+def killed_early(place):
+    rounds = 20
+    for nth in range(rounds):
+        for late in (nth, rounds - nth):
+            supervisor = place.run(wait=False)
+            # Not a wait for anything: the moment of death is what is tried.
+            time.sleep(0.1 * late / rounds)
+            supervisor.kill()
+            supervisor.wait()
+        place.run_ready()
+        place.last_event()
+        kinds = place.kinds()
+        expect("store.replaced" not in kinds and "record.refused" not in kinds, kinds)
+        expect_equal(len(processes_with_marker(place)), 1, "gateways")
+        place.end()
+        place.expect_nothing_left()
+        subprocess.run(["rm", "-rf", str(place.state_dir), str(place.runtime_dir)], check=True)
+
+
+def processes_with_marker(place):
+    return [pid for pid in place.left() if "HOLDFAST_GENERATION" in environment_of(pid)]
+
+
 # ---- one owner -----------------------------------------------------------------------------------------------------
 
 @test("a second run is refused with 78 and names the first, which is not touched")

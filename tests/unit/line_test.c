@@ -39,7 +39,7 @@ TEST("a stripped line is cut to fit")
 
 TEST("line ends are counted exactly, whatever surrounds them")
 {
-	char bytes[300];
+	char bytes[300] = "";
 
 	for (size_t length = 0; length < sizeof(bytes); length++) {
 		uint64_t wanted = 0;
@@ -102,7 +102,8 @@ TEST("one write longer than the tail leaves its end")
 	static char flood[TAIL_BYTES * 3];
 
 	memset(flood, 'x', sizeof(flood));
-	memcpy(flood + sizeof(flood) - 5, "\nend\n", 5);
+	for (size_t i = 0; i < 5; i++)
+		flood[sizeof(flood) - 5 + i] = "\nend\n"[i];
 	memset(&tail, 0, sizeof(tail));
 	tail_add(&tail, flood, sizeof(flood));
 
