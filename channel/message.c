@@ -16,6 +16,7 @@ static const uint32_t body_bytes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_ASK_WORDS] = sizeof(struct message_gateway),
     [MESSAGE_READY] = sizeof(struct message_gateway),
     [MESSAGE_PROGRESS] = sizeof(struct message_gateway),
+    [MESSAGE_CHANNELS_OFF] = sizeof(struct message_gateway),
     [MESSAGE_WORDS] = sizeof(struct message_words),
     [MESSAGE_DRAIN_BEGAN] = sizeof(struct message_drain),
     [MESSAGE_CONSOLE_DROPPED] = sizeof(struct message_dropped),
@@ -66,6 +67,7 @@ static void terminate_texts(struct message *message)
 	case MESSAGE_ASK_WORDS:
 	case MESSAGE_READY:
 	case MESSAGE_PROGRESS:
+	case MESSAGE_CHANNELS_OFF:
 		message->gateway.note[MESSAGE_TEXT_MAX - 1] = '\0';
 		break;
 	case MESSAGE_WORDS:

@@ -32,6 +32,7 @@ enum message_type {
 	MESSAGE_WORDS,		/* words */
 	MESSAGE_DRAIN_BEGAN,	/* drain */
 	MESSAGE_CONFIG_CHANGED, /* note: which file */
+	MESSAGE_CHANNELS_OFF,	/* gateway; note: its own line: it runs with its channels off after too many unclean boots */
 	MESSAGE_CONSOLE_DROPPED, /* dropped: lines lost since the last such message */
 	MESSAGE_PONG,
 	/* supervisor -> recorder */

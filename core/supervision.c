@@ -631,6 +631,23 @@ static void exited_killing(struct step *step)
 	kill_tree(step);
 }
 
+static void read_words(struct step *step, enum exit_verdict verdict)
+{
+	struct supervision *machine = step->machine;
+
+	machine->awaiting_words = false;
+	if (verdict == VERDICT_CRASH && machine->last_exit.value == machine->settings->config_exit_code)
+		verdict = VERDICT_CONFIG_INVALID;
+	if (verdict == VERDICT_CONFIG_INVALID)
+		machine->park = REASON_CONFIG_INVALID;
+	else if (verdict == VERDICT_MIGRATION_REQUIRED)
+		machine->park = REASON_MIGRATION_REQUIRED;
+	else if (verdict == VERDICT_CONTENTION)
+		went_down_because(step, REASON_CONTENTION, 0);
+	if (!machine->tree)
+		settle(step);
+}
+
 static void tree_gone(struct step *step)
 {
 	struct supervision *machine = step->machine;
@@ -638,10 +655,12 @@ static void tree_gone(struct step *step)
 	if (machine->alive)
 		return; /* its own end is reported first */
 	machine->tree = false;
-	if (machine->awaiting_words)
+	if (!machine->awaiting_words)
+		settle(step);
+	else if (machine->now_ms < machine->words_until_ms)
 		enter(step, STATE_KILLING, machine->words_until_ms);
 	else
-		settle(step);
+		read_words(step, VERDICT_CRASH);
 }
 
 static void tree_left(struct step *step)
@@ -660,23 +679,6 @@ static void tree_left(struct step *step)
 		because(step, REASON_UNKILLABLE_HOLDS, event->value);
 		record(step, RECORD_TREE_LEFT, REASON_UNKILLABLE_HOLDS, event->value);
 	}
-}
-
-static void read_words(struct step *step, enum exit_verdict verdict)
-{
-	struct supervision *machine = step->machine;
-
-	machine->awaiting_words = false;
-	if (verdict == VERDICT_CRASH && machine->last_exit.value == machine->settings->config_exit_code)
-		verdict = VERDICT_CONFIG_INVALID;
-	if (verdict == VERDICT_CONFIG_INVALID)
-		machine->park = REASON_CONFIG_INVALID;
-	else if (verdict == VERDICT_MIGRATION_REQUIRED)
-		machine->park = REASON_MIGRATION_REQUIRED;
-	else if (verdict == VERDICT_CONTENTION)
-		went_down_because(step, REASON_CONTENTION, 0);
-	if (!machine->tree)
-		settle(step);
 }
 
 static void words(struct step *step)

@@ -40,6 +40,7 @@ struct gateway_facts {
 	const char *startup_status; /* the "status" of its JSON answer once it has started */
 	const char
 	    *listening_phrase; /* said by versions without a start-up probe once they serve; NULL: none */
+	const char *channels_off_phrase; /* it runs, but with its channels off after too many unclean boots */
 	const struct gateway_drain *drains; /* ends with text NULL; NULL: it never drains by itself */
 	const char *migration_command; /* what a person must run after WORDS_MIGRATION_REQUIRED; NULL: none */
 };

@@ -64,6 +64,7 @@ const struct gateway_facts gateway_openclaw = {
     .startup_path = "/startupz",
     .startup_status = "started",
     .listening_phrase = "listening on ws://", /* 2026.2.1 */
+    .channels_off_phrase = "restart-loop breaker tripped", /* 2026.9.6 */
     .drains = drains,
     .migration_command = "openclaw doctor --fix",
 };

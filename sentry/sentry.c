@@ -172,6 +172,17 @@ static void message_came(struct worker *worker, const struct message *message, i
 	file_close(&passed_fd);
 }
 
+static void channels_off(struct sentry *sentry, const char *line)
+{
+	struct message message = {0};
+
+	if (sentry->current.end != UINT64_MAX)
+		return;
+	message.gateway.generation = sentry->current.generation;
+	text_copy(message.gateway.note, sizeof(message.gateway.note), line);
+	worker_send(&sentry->worker, MESSAGE_CHANNELS_OFF, &message);
+}
+
 static void line_found(struct console *console, const char *line)
 {
 	struct sentry *sentry = console->context;
@@ -181,6 +192,8 @@ static void line_found(struct console *console, const char *line)
 
 	if (sentry->facts->listening_phrase != NULL && strstr(line, sentry->facts->listening_phrase) != NULL)
 		probe_heard_listening(&sentry->probe);
+	if (sentry->facts->channels_off_phrase != NULL && strstr(line, sentry->facts->channels_off_phrase) != NULL)
+		channels_off(sentry, line);
 	if (sentry->current.end != UINT64_MAX ||
 	    !gateway_read_drain(sentry->facts, line, &message.drain.budget_ms))
 		return;
@@ -246,6 +259,8 @@ static void choose_phrases(struct sentry *sentry)
 
 	if (sentry->facts->listening_phrase != NULL)
 		phrases[count++] = sentry->facts->listening_phrase;
+	if (sentry->facts->channels_off_phrase != NULL)
+		phrases[count++] = sentry->facts->channels_off_phrase;
 	for (const struct gateway_drain *drain = sentry->facts->drains; drain != NULL && drain->text != NULL;
 	     drain++) {
 		if (count > 0 && strcmp(phrases[count - 1], drain->text) == 0)

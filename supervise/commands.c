@@ -49,6 +49,9 @@ static void fill_status(const struct supervisor *supervisor, struct control_repl
 
 	text_copy(reply->state, sizeof(reply->state), supervision_state_name(machine->state));
 	narrate_reason(supervisor, machine->reason, machine->reason_value, reply->reason, sizeof(reply->reason));
+	if (machine->state == STATE_RUNNING && supervisor->gateway.channels_off_until_ms > clock_boot_ms())
+		text_copy(reply->reason, sizeof(reply->reason),
+		    "its channels are off after too many bad starts; it turns them on by itself within minutes");
 	reply->real_ms = clock_real_ms();
 	reply->state_since_ms = to_real_ms(machine->since_ms);
 	if (machine->state == STATE_BACKING_OFF || machine->state == STATE_PARKED)

@@ -206,6 +206,7 @@ static int spawn(struct supervisor *supervisor)
 	supervisor->gateway.is_child = true;
 	supervisor->gateway.in_cgroup = spawned.in_cgroup;
 	supervisor->gateway.told_orphans = false;
+	supervisor->gateway.channels_off_until_ms = 0;
 	supervisor->words[0] = '\0';
 	supervisor_save(supervisor);
 	result = spawn_release(&spawned);

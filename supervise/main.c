@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 #include "supervise/supervisor.h"
 
 #define EXIT_CONFIGURATION 78
+#define DESCRIPTORS_NEEDED 64 /* with every worker and every client there may be, and a start on top */
 
 extern char **environ;
 
@@ -179,6 +181,19 @@ static uint64_t first_incident(int64_t real_ms)
 	return seconds > 0 ? (uint64_t)seconds : 1;
 }
 
+/* Better no start at all than a gateway that cannot be started again because our own workers took the last one. */
+static int check_descriptors(struct error *why)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_NEEDED)
+		return 0;
+	return error_set(why, -EMFILE,
+	    "Only %llu files may be open at once, and Holdfast needs %d: raise the limit (\"ulimit -n\", or LimitNOFILE= in "
+	    "a unit). Nothing was started.",
+	    (unsigned long long)limit.rlim_cur, DESCRIPTORS_NEEDED);
+}
+
 static int prepare(struct supervisor *self, struct error *why)
 {
 	int result;
@@ -193,7 +208,9 @@ static int prepare(struct supervisor *self, struct error *why)
 	read_policy(self);
 	supervision_init(&self->machine, &self->policy, first_incident(self->started_real_ms));
 	workers_init(self);
-	result = environment_build(self, environ, why);
+	result = check_descriptors(why);
+	if (result == 0)
+		result = environment_build(self, environ, why);
 	if (result == 0)
 		result = open_loop(self, why);
 	if (result == 0)

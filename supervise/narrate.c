@@ -4,34 +4,41 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "format/json_write.h"
 #include "supervise/supervisor.h"
 
-#define FILLED_MAX 256 /* of one {place} */
+#define PLACE_MAX 16
 
-struct filling {
-	const char *place;
-	char text[FILLED_MAX];
+/* Who fills in the places of a sentence, each only when it is met: an exit is told on the way to the next start. */
+struct filler {
+	void (*fill)(const struct filler *filler, const char *place, struct text *text);
+	const struct supervisor *supervisor;
+	const struct supervision_action *action;
+	int64_t value; /* of the reason */
 };
 
-/* Copies `sentence`, with each "{place}" replaced by its filling. */
-static void fill(struct text *text, const char *sentence, const struct filling *fillings, size_t count)
+static bool is(const char *place, const char *name)
+{
+	return strcmp(place, name) == 0;
+}
+
+/* Copies `sentence`, with each "{place}" filled in. */
+static void fill(struct text *text, const char *sentence, const struct filler *filler)
 {
 	while (*sentence != '\0') {
-		size_t plain = strcspn(sentence, "{");
+		size_t plain = strcspn(sentence, "{"), length;
+		char place[PLACE_MAX];
 
 		text_add_bytes(text, sentence, plain);
 		sentence += plain;
 		if (*sentence == '\0')
 			return;
-		for (size_t i = 0; i < count; i++) {
-			size_t length = strlen(fillings[i].place);
-
-			if (strncmp(sentence + 1, fillings[i].place, length) == 0 && sentence[length + 1] == '}')
-				text_add(text, fillings[i].text);
-		}
-		sentence += strcspn(sentence, "}") + 1;
+		length = strcspn(sentence, "}");
+		snprintf(place, sizeof(place), "%.*s", (int)length - 1, sentence + 1);
+		filler->fill(filler, place, text);
+		sentence += length + 1;
 	}
 }
 
@@ -69,27 +76,39 @@ static const char *const reasons[REASON_COUNT] = {
     [REASON_RESTART_BUDGET] = "the gateway asked for more than 3 restarts within an hour",
 };
 
+static void fill_reason(const struct filler *filler, const char *place, struct text *text)
+{
+	const struct supervisor *supervisor = filler->supervisor;
+	const struct settings *settings = supervisor->settings;
+	const char *asked = supervisor->operator_reason, *words = supervisor->words;
+	const char *signal = sigabbrev_np((int)filler->value);
+
+	if (is(place, "value"))
+		text_addf(text, "%" PRId64, filler->value);
+	else if (is(place, "seconds"))
+		text_addf(text, "%" PRId64, filler->value / 1000);
+	else if (is(place, "errno"))
+		text_add(text, strerror((int)filler->value));
+	else if (is(place, "signal"))
+		text_addf(text, "SIG%s", signal == NULL ? "?" : signal);
+	else if (is(place, "window"))
+		text_addf(text, "%" PRId64, supervisor->facts->boot_window_ms / 1000);
+	else if (is(place, "command"))
+		text_add(text, settings_string(settings, settings->gateway.arguments[0]));
+	else if (is(place, "asked") && asked[0] != '\0')
+		text_addf(text, " (%.200s)", asked);
+	else if (is(place, "words") && words[0] != '\0')
+		text_addf(text, ": \"%.200s\"", words);
+}
+
 void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value, char *target,
     size_t size)
 {
-	const struct settings *settings = supervisor->settings;
-	const char *asked = supervisor->operator_reason, *words = supervisor->words, *signal = sigabbrev_np((int)value);
-	struct filling fillings[] = {{.place = "value"}, {.place = "seconds"}, {.place = "errno"}, {.place = "signal"},
-	    {.place = "window"}, {.place = "command"}, {.place = "asked"}, {.place = "words"}};
+	const struct filler filler = {.fill = fill_reason, .supervisor = supervisor, .value = value};
 	struct text text;
 
-	snprintf(fillings[0].text, FILLED_MAX, "%" PRId64, value);
-	snprintf(fillings[1].text, FILLED_MAX, "%" PRId64, value / 1000);
-	text_copy(fillings[2].text, FILLED_MAX, strerror((int)value));
-	snprintf(fillings[3].text, FILLED_MAX, "SIG%s", signal == NULL ? "?" : signal);
-	snprintf(fillings[4].text, FILLED_MAX, "%" PRId64, supervisor->facts->boot_window_ms / 1000);
-	text_copy(fillings[5].text, FILLED_MAX, settings_string(settings, settings->gateway.arguments[0]));
-	if (asked[0] != '\0')
-		snprintf(fillings[6].text, FILLED_MAX, " (%.200s)", asked);
-	if (words[0] != '\0')
-		snprintf(fillings[7].text, FILLED_MAX, ": \"%.200s\"", words);
 	text_init(&text, target, size);
-	fill(&text, reasons[reason] == NULL ? "" : reasons[reason], fillings, sizeof(fillings) / sizeof(fillings[0]));
+	fill(&text, reasons[reason] == NULL ? "" : reasons[reason], &filler);
 }
 
 struct narration {
@@ -133,47 +152,89 @@ static const struct narration narrations[RECORD_COUNT] = {
     [RECORD_RESUMED] = {"supervisor.resumed", SEVERITY_INFO, "Holdfast acts again."},
 };
 
-static void narrate_mend(const struct supervisor *supervisor, enum supervision_reason reason, char *target)
+static void add_mend(const struct supervisor *supervisor, enum supervision_reason reason, struct text *text)
 {
 	const char *command = supervisor->facts->migration_command;
 	const struct settings *settings = supervisor->settings;
 
 	if (reason == REASON_MIGRATION_REQUIRED && command != NULL)
-		snprintf(target, FILLED_MAX, "Run: %s", command);
+		text_addf(text, "Run: %s", command);
 	else
-		snprintf(target, FILLED_MAX, "Mend %s", settings_string(settings, settings->gateway.config_path));
+		text_addf(text, "Mend %s", settings_string(settings, settings->gateway.config_path));
 }
 
-static void narrate(const struct supervisor *supervisor, const struct supervision_action *action, struct text *text)
+static void add_duration(const struct supervision_action *action, const char *before, struct text *text)
 {
-	struct filling fillings[] = {{.place = "pid"}, {.place = "why"}, {.place = "because"}, {.place = "duration"},
-	    {.place = "when"}, {.place = "until"}, {.place = "left"}, {.place = "mend"}};
-	char *why = fillings[1].text, *duration = fillings[3].text;
+	char duration[32];
 
-	snprintf(fillings[0].text, FILLED_MAX, "%d", supervisor->gateway.pid);
-	narrate_reason(supervisor, action->reason, action->reason_value, why, FILLED_MAX);
-	if (why[0] != '\0')
-		snprintf(fillings[2].text, FILLED_MAX, ", because %.*s", FILLED_MAX - 12, why);
-	text_duration(duration, FILLED_MAX, action->value);
-	snprintf(fillings[4].text, FILLED_MAX, "%s%.32s", action->value == 0 ? "after \"holdfast resume\"" : "in ",
-	    action->value == 0 ? "" : duration);
-	snprintf(fillings[5].text, FILLED_MAX, "%s%.32s", action->value == 0 ? "until \"holdfast resume\"" : "for ",
-	    action->value == 0 ? "" : duration);
-	text_copy(fillings[6].text, FILLED_MAX,
-	    action->reason == REASON_UNKILLABLE ? "the start goes on without waiting for them"
-						: "the gateway cannot be started before they end");
-	narrate_mend(supervisor, action->reason, fillings[7].text);
-	fill(text, narrations[action->record].sentence, fillings, sizeof(fillings) / sizeof(fillings[0]));
+	if (before != NULL && action->value == 0) {
+		text_addf(text, "%s \"holdfast resume\"", is(before, "for") ? "until" : "after");
+		return;
+	}
+	text_duration(duration, sizeof(duration), action->value);
+	text_addf(text, "%s%s%s", before == NULL ? "" : before, before == NULL ? "" : " ", duration);
+}
+
+static void fill_narration(const struct filler *filler, const char *place, struct text *text)
+{
+	const struct supervision_action *action = filler->action;
+	char why[EVENT_REASON_MAX];
+
+	if (is(place, "pid")) {
+		text_addf(text, "%d", filler->supervisor->gateway.pid);
+	} else if (is(place, "why") || is(place, "because")) {
+		narrate_reason(filler->supervisor, action->reason, action->reason_value, why, sizeof(why));
+		if (is(place, "because") && why[0] != '\0')
+			text_add(text, ", because ");
+		text_add(text, why);
+	} else if (is(place, "duration")) {
+		add_duration(action, NULL, text);
+	} else if (is(place, "when")) {
+		add_duration(action, "in", text);
+	} else if (is(place, "until")) {
+		add_duration(action, "for", text);
+	} else if (is(place, "left")) {
+		text_add(text, action->reason == REASON_UNKILLABLE ? "the start goes on without waiting for them"
+								   : "the gateway cannot be started before they end");
+	} else if (is(place, "mend")) {
+		add_mend(filler->supervisor, action->reason, text);
+	}
+}
+
+/* The gateway punishes what looks like a restart loop. One more restart would only prolong it. */
+void narrate_channels_off(struct supervisor *supervisor, const char *line)
+{
+	int64_t now_ms = clock_boot_ms(), clear_ms = supervisor->machine.started_ms + supervisor->facts->boot_window_ms;
+	char evidence[EVENT_EVIDENCE_MAX], when[CLOCK_TEXT_MAX];
+	struct text json;
+
+	if (supervisor->gateway.channels_off_until_ms != 0 || clear_ms < now_ms)
+		return;
+	supervisor->gateway.channels_off_until_ms = clear_ms;
+	clock_format(when, sizeof(when), clock_real_ms() + clear_ms - now_ms);
+	text_init(&json, evidence, sizeof(evidence));
+	json_write_begin(&json, '{');
+	json_write_key(&json, "said");
+	json_write_string(&json, line);
+	json_write_key(&json, "until");
+	json_write_string(&json, when);
+	json_write_end(&json, '}');
+	events_record(supervisor, "gateway.channels_off", SEVERITY_CRITICAL, supervisor->machine.incident,
+	    json.truncated ? "{}" : evidence,
+	    "The gateway runs with its channels off after too many bad starts; it turns them on by itself by %s, and a "
+	    "restart would only prolong that.",
+	    when);
 }
 
 void narrate_record(struct supervisor *supervisor, const struct supervision_action *action)
 {
+	const struct filler filler = {.fill = fill_narration, .supervisor = supervisor, .action = action};
 	enum event_severity severity = narrations[action->record].severity;
 	char sentence[EVENT_REASON_MAX], evidence[EVENT_EVIDENCE_MAX];
 	struct text text, json;
 
 	text_init(&text, sentence, sizeof(sentence));
-	narrate(supervisor, action, &text);
+	fill(&text, narrations[action->record].sentence, &filler);
 	text_init(&json, evidence, sizeof(evidence));
 	json_write_begin(&json, '{');
 	json_write_key(&json, "generation");

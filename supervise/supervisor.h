@@ -82,6 +82,7 @@ struct supervisor {
 		int64_t started_real_ms;
 		bool is_child, in_cgroup;
 		bool told_orphans;
+		int64_t channels_off_until_ms; /* CLOCK_BOOTTIME; 0: its channels are not known to be off */
 		struct loop_source death;
 	} gateway;
 
@@ -163,6 +164,7 @@ uint64_t events_waiting(const struct supervisor *supervisor);
 
 /* narrate.c: the words for what the core says */
 void narrate_record(struct supervisor *supervisor, const struct supervision_action *action);
+void narrate_channels_off(struct supervisor *supervisor, const char *line);
 void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value, char *target,
     size_t size);
 

@@ -64,6 +64,10 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 	case MESSAGE_CONFIG_CHANGED:
 		event.type = ON_CONFIG_CHANGED;
 		break;
+	case MESSAGE_CHANNELS_OFF:
+		if (message->gateway.generation == supervisor->machine.generation)
+			narrate_channels_off(supervisor, message->gateway.note);
+		return;
 	case MESSAGE_CONSOLE_DROPPED:
 		supervisor->console.lines_dropped += message->dropped.lines;
 		return;

@@ -1,4 +1,5 @@
-/* The supervisor's hands in the simulated world: what an action does, and what the next life knows of the last. */
+/* The supervisor's hands in the simulated world: what an action does, and what the next life knows of the
+ * last. */
 #include <string.h>
 
 #include "tests/simulation/plants.h"
@@ -153,7 +154,7 @@ void world_deliver(struct world *world, struct supervision_event event, const st
 	struct supervision_actions actions;
 	enum supervision_state before = world->machine.state;
 	bool counts = event.type != ON_TIMER ||
-		      (world->machine.deadline_ms != 0 && event.now_ms >= world->machine.deadline_ms);
+	              (world->machine.deadline_ms != 0 && event.now_ms >= world->machine.deadline_ms);
 	uint32_t life = world->lives;
 	struct trace_entry *entry;
 

@@ -7,12 +7,13 @@
 
 #include "tests/simulation/world.h"
 
-#define PARKED_AT_MOST_MS   (40 * 60000)
-#define UNKILLABLE_AFTER_MS 30000
-#define DRAIN_AT_MOST_MS    60000
-#define SLACK_MS	    10000 /* words, retries, and how late the world's timers are */
-#define TIMERS_AT_ONCE_MAX  16
-#define SPAWNS_AT_ONCE_MAX  4
+#define PARKED_AT_MOST_MS    (40 * 60000)
+#define UNKILLABLE_AFTER_MS  30000
+#define DRAIN_AT_MOST_MS     60000
+#define OWN_DRAIN_AT_MOST_MS (3600000 + 30000)
+#define SLACK_MS             10000 /* words, retries, and how late the world's timers are */
+#define TIMERS_AT_ONCE_MAX   16
+#define SPAWNS_AT_ONCE_MAX   4
 
 static const struct {
 	const char *name, *sentence;
@@ -20,28 +21,44 @@ static const struct {
     [CHECK_NONE] = {"none", "nothing was violated"},
     [CHECK_NEVER_TWO_GATEWAYS] = {"never-two-gateways", "at most one gateway process is alive"},
     [CHECK_NO_START_OVER_OLD_TREE] = {"no-start-over-old-tree",
-	"nothing of an earlier gateway is alive at a start, but what cannot be killed, holds nothing and was told of "
-	"after 30 s"},
-    [CHECK_WAITING_HAS_TIMER] = {"waiting-has-timer", "every state but stopped and running has a deadline, and those have none"},
-    [CHECK_TIMERS_DO_NOT_SPIN] = {"timers-do-not-spin", "timers and starts do not repeat without time passing"},
-    [CHECK_BOOT_BUDGET] = {"boot-budget", "a start keeps the unclean boots of the window within the limit unless a person insisted"},
+        "nothing of an earlier gateway is alive at a start, but what cannot be killed, holds nothing and was "
+        "told of "
+        "after 30 s"},
+    [CHECK_WAITING_HAS_TIMER] = {"waiting-has-timer",
+        "every state but stopped and running has a deadline, and those have none"},
+    [CHECK_TIMERS_DO_NOT_SPIN] = {"timers-do-not-spin",
+        "timers and starts do not repeat without time passing"},
+    [CHECK_BOOT_BUDGET] = {"boot-budget",
+        "a start keeps the unclean boots of the window within the limit unless a person insisted"},
     [CHECK_HEALTHY_UNTOUCHED] = {"healthy-untouched",
-	"a live gateway is ended only because somebody asked or because its condemnation is on record"},
+        "a live gateway is ended only because somebody asked or because its condemnation is on record"},
     [CHECK_GRACE_RESPECTED] = {"grace-respected", "SIGKILL comes not before the time that SIGTERM was given"},
     [CHECK_VERDICT_NEEDS_EVIDENCE] = {"verdict-needs-evidence",
-	"a verdict is acted upon only with evidence, for the gateway it speaks of, not while paused or just resumed"},
-    [CHECK_DEAD_IS_RESTARTED] = {"dead-is-restarted", "a gateway that is wanted is started within the longest wait there is"},
-    [CHECK_UP_IS_NOTICED] = {"up-is-noticed", "a gateway that says ready becomes running, and one that ended does not stay so"},
+        "a verdict is acted upon only with evidence, for the gateway it speaks of, not while paused or just "
+        "resumed"},
+    [CHECK_DEAD_IS_RESTARTED] = {"dead-is-restarted",
+        "a gateway that is wanted is started within the longest wait there is"},
+    [CHECK_UP_IS_NOTICED] = {"up-is-noticed",
+        "a gateway that says ready becomes running, and one that ended does not stay so"},
     [CHECK_READY_IS_TRUE] = {"ready-is-true", "ready is recorded only of the gateway that said so"},
-    [CHECK_PARKED_SAYS_WHY] = {"parked-says-why", "parked has a recorded reason and tries again within 40 minutes"},
-    [CHECK_INCIDENTS] = {"incidents", "every failure opens an incident with a new number, and each ends recovered or stopped, on record"},
-    [CHECK_ACTIONS_FIT] = {"actions-fit", "no event meets a cell that does not exist, and each step asks for one answer at most"},
-    [CHECK_PAUSED_IS_PASSIVE] = {"paused-is-passive", "while paused nothing is started, and no verdict acted upon"},
-    [CHECK_BACK_OFF] = {"back-off", "waits grow up to the maximum and are forgotten only after a long healthy run"},
+    [CHECK_PARKED_SAYS_WHY] = {"parked-says-why",
+        "parked has a recorded reason and tries again within 40 minutes"},
+    [CHECK_INCIDENTS] = {"incidents",
+        "every failure opens an incident with a new number, and each ends recovered or stopped, on record"},
+    [CHECK_ACTIONS_FIT] = {"actions-fit",
+        "no event meets a cell that does not exist, and each step asks for one answer at most"},
+    [CHECK_PAUSED_IS_PASSIVE] = {"paused-is-passive",
+        "while paused nothing is started, and no verdict acted upon"},
+    [CHECK_BACK_OFF] = {"back-off",
+        "waits grow up to the maximum and are forgotten only after a long healthy run"},
     [CHECK_GENERATIONS] = {"generations", "the generation grows by one with each start"},
-    [CHECK_STOP_HOLDS] = {"stop-holds", "a stop is carried out in time, and nothing but a person's wish ends it"},
+    [CHECK_STOP_HOLDS] = {"stop-holds",
+        "a stop is carried out in time, and nothing but a person's wish ends it"},
     [CHECK_SAVED] = {"saved", "what the next life must know is saved when the step ends"},
-    [CHECK_FINISH_LEAVES_NOTHING] = {"finish-leaves-nothing", "when the supervisor ends nothing of the gateway is left"},
+    [CHECK_FINISH_LEAVES_NOTHING] = {"finish-leaves-nothing",
+        "the supervisor ends when it is to, and then nothing of the gateway is left"},
+    [CHECK_UNKILLABLE_IS_TOLD] = {"unkillable-is-told",
+        "what cannot be killed and holds the port or the lock is told of after 30 s"},
 };
 
 const char *check_name(enum check check)
@@ -88,10 +105,12 @@ void checks_new_life(struct world *world, bool found)
 	checks->first_was_ready = found;
 	checks->cause = RESTART_CRASH;
 	checks->judge_after_ms = checks->not_before_ms = 0;
-	checks->parked_for = REASON_NONE;
+	checks->parked_for = checks->must_park = REASON_NONE;
+	checks->words_asked_ms = 0;
+	checks->told_left = false;
 	checks->was_held_down = checks->was_ending = true;
-	checks->gateway = (struct checks_gateway){.started_ms = world->now_ms, .moved_ms = world->now_ms,
-	    .asked = !checks->wish};
+	checks->gateway = (struct checks_gateway){
+	    .started_ms = world->now_ms, .moved_ms = world->now_ms, .asked = !checks->wish};
 }
 
 void checks_saved(struct world *world)
@@ -116,9 +135,11 @@ static void check_spin(struct world *world, const struct supervision_event *even
 	checks->timers_now += event->type == ON_TIMER;
 	checks->spawns_now += event->type == ON_SPAWNED || event->type == ON_SPAWN_FAILED;
 	if (checks->timers_now > TIMERS_AT_ONCE_MAX)
-		checks_violate(world, CHECK_TIMERS_DO_NOT_SPIN, "%u timers without time passing", checks->timers_now);
+		checks_violate(
+		    world, CHECK_TIMERS_DO_NOT_SPIN, "%u timers without time passing", checks->timers_now);
 	if (checks->spawns_now > SPAWNS_AT_ONCE_MAX)
-		checks_violate(world, CHECK_TIMERS_DO_NOT_SPIN, "%u starts without time passing", checks->spawns_now);
+		checks_violate(
+		    world, CHECK_TIMERS_DO_NOT_SPIN, "%u starts without time passing", checks->spawns_now);
 }
 
 void checks_before(struct world *world, const struct supervision_event *event)
@@ -169,8 +190,8 @@ static void check_budget(struct world *world)
 	for (uint32_t i = 0; i < checks->boot_count; i++)
 		counted += checks->boots_ms[i] + policy->boot_window_ms > checks->now_ms;
 	if (policy->boot_limit != 0 && counted >= policy->boot_limit && !checks->insisted)
-		checks_violate(world, CHECK_BOOT_BUDGET, "%u unclean boots count already, the limit is %u", counted,
-		    policy->boot_limit);
+		checks_violate(world, CHECK_BOOT_BUDGET, "%u unclean boots count already, the limit is %u",
+		    counted, policy->boot_limit);
 }
 
 static void check_spawn(struct world *world, const struct supervision_action *action)
@@ -179,8 +200,9 @@ static void check_spawn(struct world *world, const struct supervision_action *ac
 
 	gateway_reap_helpers(world);
 	if (world->gateway.alive)
-		checks_violate(world, CHECK_NEVER_TWO_GATEWAYS, "generation %" PRIu64 " is alive at the start of %" PRIu64,
-		    world->gateway.generation, action->generation);
+		checks_violate(world, CHECK_NEVER_TWO_GATEWAYS,
+		    "generation %" PRIu64 " is alive at the start of %" PRIu64, world->gateway.generation,
+		    action->generation);
 	if (gateway_tree_left(world, false))
 		checks_violate(world, CHECK_NO_START_OVER_OLD_TREE, "a process of an earlier tree is alive");
 	if (action->generation != checks->generation + 1)
@@ -191,7 +213,8 @@ static void check_spawn(struct world *world, const struct supervision_action *ac
 	if (!checks->wish)
 		checks_violate(world, CHECK_STOP_HOLDS, "a start, and nobody wants one");
 	if (checks->now_ms < checks->not_before_ms)
-		checks_violate(world, CHECK_BACK_OFF, "a start %" PRId64 " ms too early for the %u failures before it",
+		checks_violate(world, CHECK_BACK_OFF,
+		    "a start %" PRId64 " ms too early for the %u failures before it",
 		    checks->not_before_ms - checks->now_ms, checks->attempts[checks->cause]);
 	check_budget(world);
 	checks->generation = action->generation;
@@ -208,12 +231,15 @@ static void check_kill(struct world *world, const struct supervision_action *act
 	if (!world->gateway.alive || world->gateway.dying)
 		return;
 	if (!gateway->asked && !gateway->condemned)
-		checks_violate(world, CHECK_HEALTHY_UNTOUCHED, "%s against a live gateway, and nobody asked or judged",
+		checks_violate(world, CHECK_HEALTHY_UNTOUCHED,
+		    "%s against a live gateway, and nobody asked or judged",
 		    action->type == DO_TERMINATE ? "SIGTERM" : "SIGKILL");
 	if (action->type == DO_KILL_TREE && !gateway->forced && !gateway->overdue &&
 	    (gateway->terminated_ms == 0 || checks->now_ms < gateway->terminated_ms + gateway->grace_ms))
-		checks_violate(world, CHECK_GRACE_RESPECTED, "SIGKILL %" PRId64 " ms after SIGTERM, which was given %" PRId64 " ms",
-		    gateway->terminated_ms == 0 ? -1 : checks->now_ms - gateway->terminated_ms, gateway->grace_ms);
+		checks_violate(world, CHECK_GRACE_RESPECTED,
+		    "SIGKILL %" PRId64 " ms after SIGTERM, which was given %" PRId64 " ms",
+		    gateway->terminated_ms == 0 ? -1 : checks->now_ms - gateway->terminated_ms,
+		    gateway->grace_ms);
 }
 
 void checks_action(struct world *world, const struct supervision_action *action)
@@ -236,7 +262,8 @@ void checks_action(struct world *world, const struct supervision_action *action)
 		break;
 	case DO_FINISH:
 		if (world->gateway.alive || gateway_tree_left(world, false))
-			checks_violate(world, CHECK_FINISH_LEAVES_NOTHING, "a process of the gateway's tree is alive");
+			checks_violate(
+			    world, CHECK_FINISH_LEAVES_NOTHING, "a process of the gateway's tree is alive");
 		break;
 	default:
 		break;
@@ -248,19 +275,30 @@ static void check_deadline(struct world *world)
 	const struct supervision *machine = &world->machine;
 	const struct checks *checks = &world->checks;
 	bool waits = machine->state != STATE_STOPPED && machine->state != STATE_RUNNING;
+	int64_t drain_ms = world->settings.stop_timeout_ms > OWN_DRAIN_AT_MOST_MS
+	                       ? world->settings.stop_timeout_ms
+	                       : OWN_DRAIN_AT_MOST_MS;
 
 	if (waits && machine->deadline_ms == 0)
-		checks_violate(world, CHECK_WAITING_HAS_TIMER, "%s has no deadline", supervision_state_name(machine->state));
+		checks_violate(world, CHECK_WAITING_HAS_TIMER, "%s has no deadline",
+		    supervision_state_name(machine->state));
 	else if (!waits && machine->deadline_ms != 0)
-		checks_violate(world, CHECK_WAITING_HAS_TIMER, "%s has a deadline", supervision_state_name(machine->state));
+		checks_violate(world, CHECK_WAITING_HAS_TIMER, "%s has a deadline",
+		    supervision_state_name(machine->state));
 	else if (waits && machine->deadline_ms < checks->now_ms - checks->step_ms)
-		checks_violate(world, CHECK_WAITING_HAS_TIMER, "the deadline of %s lies %" PRId64 " ms in the past",
+		checks_violate(world, CHECK_WAITING_HAS_TIMER,
+		    "the deadline of %s lies %" PRId64 " ms in the past",
 		    supervision_state_name(machine->state), checks->now_ms - machine->deadline_ms);
+	if (machine->state == STATE_DRAINING && machine->deadline_ms > checks->now_ms + drain_ms)
+		checks_violate(world, CHECK_WAITING_HAS_TIMER, "it may drain for %" PRId64 " ms",
+		    machine->deadline_ms - checks->now_ms);
+	if (machine->state == STATE_PARKED && !world->watches_config)
+		checks_violate(world, CHECK_PARKED_SAYS_WHY, "parked, and nobody watches the configuration");
 	if (machine->state == STATE_PARKED && machine->reason == REASON_NONE)
 		checks_violate(world, CHECK_PARKED_SAYS_WHY, "parked for no reason");
 	if (machine->state == STATE_PARKED && machine->reason != checks->parked_for)
-		checks_violate(world, CHECK_PARKED_SAYS_WHY, "parked for %d, and %d is on record", (int)machine->reason,
-		    (int)checks->parked_for);
+		checks_violate(world, CHECK_PARKED_SAYS_WHY, "parked for %d, and %d is on record",
+		    (int)machine->reason, (int)checks->parked_for);
 	if (machine->state == STATE_PARKED && machine->deadline_ms > checks->now_ms + PARKED_AT_MOST_MS)
 		checks_violate(world, CHECK_PARKED_SAYS_WHY, "parked for more than 40 minutes");
 }
@@ -272,12 +310,15 @@ static void check_saved(struct world *world)
 	if (world->finished)
 		return;
 	/* Who ends the supervisor does not mean the gateway to stay down after its next start. */
-	if ((machine->wanted || machine->finishing) != (saved->wanted || saved->finishing) || machine->generation != saved->generation ||
-	    machine->next_incident != saved->next_incident ||
-	    (machine->paused_until_ms != saved->paused_until_ms && saved->paused_until_ms > world->checks.now_ms))
-		checks_violate(world, CHECK_SAVED, "wanted %d, saved %d; generation %" PRIu64 ", saved %" PRIu64
-		    "; next incident %" PRIu64 ", saved %" PRIu64, machine->wanted, saved->wanted, machine->generation,
-		    saved->generation, machine->next_incident, saved->next_incident);
+	if ((machine->wanted || machine->finishing) != (saved->wanted || saved->finishing) ||
+	    machine->generation != saved->generation || machine->next_incident != saved->next_incident ||
+	    (machine->paused_until_ms != saved->paused_until_ms &&
+	        saved->paused_until_ms > world->checks.now_ms))
+		checks_violate(world, CHECK_SAVED,
+		    "wanted %d, saved %d; generation %" PRIu64 ", saved %" PRIu64 "; next incident %" PRIu64
+		    ", saved %" PRIu64,
+		    machine->wanted, saved->wanted, machine->generation, saved->generation,
+		    machine->next_incident, saved->next_incident);
 }
 
 /* Something that Holdfast cannot or may not change keeps the gateway down. */
@@ -287,7 +328,8 @@ static bool is_held_down(const struct world *world)
 
 	if (!world->checks.wish || world->gateway.alive || world->checks.paused_until_ms != 0)
 		return true;
-	if (machine->state == STATE_PARKED || (machine->state == STATE_ADOPTING && world->now_ms < world->adopt_silent_until_ms))
+	if (machine->state == STATE_PARKED ||
+	    (machine->state == STATE_ADOPTING && world->now_ms < world->adopt_silent_until_ms))
 		return true;
 	for (uint32_t i = 0; i < WORLD_HELPERS_MAX; i++)
 		if (world->helpers[i].alive && world->helpers[i].holds)
@@ -301,8 +343,9 @@ static void check_down(struct world *world, const struct supervision_event *even
 	const struct supervision_settings *settings = &world->settings;
 	const struct restart_policy *policy = &settings->policy;
 	int64_t bound_ms = (int64_t)((double)policy->max_ms * (1 + policy->jitter)) + policy->boot_window_ms +
-			   UNKILLABLE_AFTER_MS + SLACK_MS;
-	int64_t stop_ms = settings->stop_timeout_ms > DRAIN_AT_MOST_MS ? settings->stop_timeout_ms : DRAIN_AT_MOST_MS;
+	                   UNKILLABLE_AFTER_MS + SLACK_MS;
+	int64_t stop_ms =
+	    settings->stop_timeout_ms > DRAIN_AT_MOST_MS ? settings->stop_timeout_ms : DRAIN_AT_MOST_MS;
 	bool held_down, ending;
 
 	if (checks->wish && world->machine.state == STATE_STOPPED)
@@ -315,8 +358,8 @@ static void check_down(struct world *world, const struct supervision_event *even
 		checks_violate(world, CHECK_DEAD_IS_RESTARTED, "down for %" PRId64 " ms",
 		    world->now_ms - checks->down_since_ms);
 	checks->was_held_down = held_down;
-	ending = checks->wish || !world->gateway.alive || world->gateway.dying || event->type == ON_HOST_RESUMED ||
-		 world->machine.state == STATE_ADOPTING;
+	ending = checks->wish || !world->gateway.alive || world->gateway.dying ||
+	         event->type == ON_HOST_RESUMED || world->machine.state == STATE_ADOPTING;
 	if (ending || checks->was_ending)
 		checks->unwanted_since_ms = world->now_ms;
 	else if (world->now_ms - checks->unwanted_since_ms > stop_ms + SLACK_MS)
@@ -325,16 +368,18 @@ static void check_down(struct world *world, const struct supervision_event *even
 	checks->was_ending = ending;
 }
 
-static void check_noticed(struct world *world, const struct supervision_event *event, enum supervision_state before)
+static void check_noticed(
+    struct world *world, const struct supervision_event *event, enum supervision_state before)
 {
 	const struct supervision *machine = &world->machine;
 	bool is_up = machine->state == STATE_STARTING || machine->state == STATE_RUNNING ||
-		     machine->state == STATE_SUSPECT || machine->state == STATE_DRAINING;
+	             machine->state == STATE_SUSPECT || machine->state == STATE_DRAINING;
 
 	if (event->type == ON_READY && before == STATE_STARTING && event->generation == machine->generation &&
 	    world->gateway.alive && machine->state != STATE_RUNNING)
 		checks_violate(world, CHECK_UP_IS_NOTICED, "it said that it is ready");
-	if (event->type == ON_EXITED && is_up && event->generation == machine->generation && world->result_count == 0)
+	if (event->type == ON_EXITED && is_up && event->generation == machine->generation &&
+	    world->result_count == 0)
 		checks_violate(world, CHECK_UP_IS_NOTICED, "its end was reported, and the state is %s",
 		    supervision_state_name(machine->state));
 }
@@ -346,6 +391,8 @@ void checks_settled(struct world *world, const struct supervision_event *event, 
 	check_noticed(world, event, before);
 	if (world->result_count > 0)
 		return;
+	if (world->machine.finishing && world->machine.state == STATE_STOPPED)
+		checks_violate(world, CHECK_FINISH_LEAVES_NOTHING, "nothing is left, and it does not end");
 	check_deadline(world);
 	check_saved(world);
 	check_down(world, event);

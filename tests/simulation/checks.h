@@ -1,6 +1,6 @@
-/* The invariants of supervision, judged from outside at every step: from the events that were delivered, the actions
- * that came out, and the truth of the simulated world. Where the machine's own memory is looked at, it is to compare
- * it with that truth. */
+/* The invariants of supervision, judged from outside at every step: from the events that were delivered, the
+ * actions that came out, and the truth of the simulated world. Where the machine's own memory is looked at,
+ * it is to compare it with that truth. */
 #ifndef HOLDFAST_TESTS_SIMULATION_CHECKS_H
 #define HOLDFAST_TESTS_SIMULATION_CHECKS_H
 
@@ -31,6 +31,7 @@ enum check {
 	CHECK_STOP_HOLDS,
 	CHECK_SAVED,
 	CHECK_FINISH_LEAVES_NOTHING,
+	CHECK_UNKILLABLE_IS_TOLD,
 	CHECK_COUNT
 };
 
@@ -49,7 +50,7 @@ struct checks {
 	char why[256];
 
 	int64_t now_ms, step_ms; /* the supervisor's time; what the last step added to it */
-	bool wish;		 /* people want it up */
+	bool wish;               /* people want it up */
 	bool finishing, insisted, planned;
 	enum restart_cause cause;
 	bool first_was_ready; /* the run that ended had been ready */
@@ -64,6 +65,10 @@ struct checks {
 
 	uint64_t incident, highest_incident;
 	enum supervision_reason parked_for;
+	int64_t words_asked_ms;            /* 0: not */
+	enum supervision_reason must_park; /* what its last words said, in time */
+	struct supervision_exit exit;
+	bool told_left;
 
 	bool was_held_down, was_ending;
 	int64_t down_since_ms, unwanted_since_ms;
@@ -87,15 +92,16 @@ void checks_before(struct world *world, const struct supervision_event *event);
 void checks_after(struct world *world, const struct supervision_event *event, enum supervision_state before,
     const struct supervision_actions *actions);
 void checks_action(struct world *world, const struct supervision_action *action); /* before its effect */
-void checks_settled(struct world *world, const struct supervision_event *event, enum supervision_state before);
+void checks_settled(
+    struct world *world, const struct supervision_event *event, enum supervision_state before);
 
 /* Between checks.c and its parts. */
 void checks_violate(struct world *world, enum check check, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void checks_story(struct world *world, const struct supervision_event *event, enum supervision_state before,
     const struct supervision_actions *actions);
-void checks_incidents(struct world *world, const struct supervision_event *event,
-    const struct supervision_actions *actions);
+void checks_incidents(
+    struct world *world, const struct supervision_event *event, const struct supervision_actions *actions);
 bool checks_ended_unasked(const struct checks *checks, const struct supervision_event *event);
 
 #endif

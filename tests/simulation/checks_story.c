@@ -3,17 +3,18 @@
 
 #include "tests/simulation/world.h"
 
-#define STILL_MS	       120000
+#define STILL_MS               120000
 #define OWN_DRAIN_MARGIN_MS    30000
 #define OWN_DRAIN_MAX_MS       3600000
-#define DRAIN_FIRST_MS	       60000
+#define DRAIN_FIRST_MS         60000
 #define JUDGE_AFTER_SLEEP_MS   60000
 #define HEALTHY_BEFORE_EXIT_MS 10000
 #define UNKILLABLE_AFTER_MS    30000
 
 static bool is_up(enum supervision_state state)
 {
-	return state == STATE_STARTING || state == STATE_RUNNING || state == STATE_SUSPECT || state == STATE_DRAINING;
+	return state == STATE_STARTING || state == STATE_RUNNING || state == STATE_SUSPECT ||
+	       state == STATE_DRAINING;
 }
 
 static bool was_refused(const struct supervision_actions *actions)
@@ -32,13 +33,15 @@ static bool has_record(const struct supervision_actions *actions, enum supervisi
 	return false;
 }
 
-static void note_start(struct world *world, const struct supervision_event *event, enum supervision_state before)
+static void note_start(
+    struct world *world, const struct supervision_event *event, enum supervision_state before)
 {
 	struct checks *checks = &world->checks;
 	bool is_down = before == STATE_STOPPED || before == STATE_BACKING_OFF || before == STATE_PARKED;
 
 	checks->wish = true;
-	if (is_down || before == STATE_DRAINING || before == STATE_KILLING || (event->type == ON_RESTART && is_up(before))) {
+	if (is_down || before == STATE_DRAINING || before == STATE_KILLING ||
+	    (event->type == ON_RESTART && is_up(before))) {
 		checks->planned = true;
 		checks->not_before_ms = 0;
 		checks->insisted |= event->force;
@@ -49,8 +52,8 @@ static void note_start(struct world *world, const struct supervision_event *even
 	}
 }
 
-static void note_people(struct world *world, const struct supervision_event *event, enum supervision_state before,
-    const struct supervision_actions *actions)
+static void note_people(struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_actions *actions)
 {
 	struct checks *checks = &world->checks;
 
@@ -70,7 +73,9 @@ static void note_people(struct world *world, const struct supervision_event *eve
 	case ON_SHUTDOWN:
 		checks->finishing = true;
 		checks->gateway.forced |= event->force;
-		/* fall through */
+		checks->wish = false;
+		checks->gateway.asked = true;
+		break;
 	case ON_STOP:
 		checks->wish = false;
 		checks->gateway.asked = true;
@@ -84,11 +89,14 @@ static void note_people(struct world *world, const struct supervision_event *eve
 	}
 }
 
-static void note_host_and_sentry(struct world *world, const struct supervision_event *event, enum supervision_state before)
+static void note_host_and_sentry(
+    struct world *world, const struct supervision_event *event, enum supervision_state before)
 {
 	struct checks *checks = &world->checks;
 	bool is_current = event->generation == checks->generation;
-	int64_t budget_ms = event->value < 0 ? 0 : event->value > OWN_DRAIN_MAX_MS ? OWN_DRAIN_MAX_MS : event->value;
+	int64_t budget_ms = event->value < 0                  ? 0
+	                    : event->value > OWN_DRAIN_MAX_MS ? OWN_DRAIN_MAX_MS
+	                                                      : event->value;
 
 	if (event->type == ON_HOST_RESUMED)
 		checks->judge_after_ms = checks->now_ms + JUDGE_AFTER_SLEEP_MS;
@@ -102,9 +110,9 @@ static void note_host_and_sentry(struct world *world, const struct supervision_e
 
 static enum restart_cause cause_of(enum supervision_reason reason)
 {
-	return reason == REASON_STUCK_SESSIONS ? RESTART_STUCK_SESSIONS :
-	       reason == REASON_MEMORY	       ? RESTART_MEMORY :
-						 RESTART_HANG;
+	return reason == REASON_STUCK_SESSIONS ? RESTART_STUCK_SESSIONS
+	       : reason == REASON_MEMORY       ? RESTART_MEMORY
+	                                       : RESTART_HANG;
 }
 
 static bool is_verdict_allowed(const struct world *world, const struct supervision_event *event,
@@ -116,29 +124,31 @@ static bool is_verdict_allowed(const struct world *world, const struct supervisi
 	if (action->value == 0 || !world->settings.restart_on[cause_of(action->reason)])
 		return false;
 	if (event->type == ON_CONDEMNED)
-		return event->value != 0 && event->generation == checks->generation && event->reason == action->reason &&
-		       checks->now_ms >= checks->judge_after_ms;
+		return event->value != 0 && event->generation == checks->generation &&
+		       event->reason == action->reason && checks->now_ms >= checks->judge_after_ms;
 	if (event->type != ON_TIMER)
 		return false;
 	if (before == STATE_STARTING)
-		return action->reason == REASON_START_STALLED && checks->now_ms >= gateway->moved_ms + STILL_MS &&
+		return action->reason == REASON_START_STALLED &&
+		       checks->now_ms >= gateway->moved_ms + STILL_MS &&
 		       checks->now_ms >= gateway->started_ms + world->settings.startup_timeout_ms;
-	return before == STATE_DRAINING && action->reason == REASON_OWN_DRAIN_OVERDUE && gateway->drain_ends_ms != 0 &&
-	       checks->now_ms >= gateway->drain_ends_ms;
+	return before == STATE_DRAINING && action->reason == REASON_OWN_DRAIN_OVERDUE &&
+	       gateway->drain_ends_ms != 0 && checks->now_ms >= gateway->drain_ends_ms;
 }
 
-static void check_condemned(struct world *world, const struct supervision_event *event, enum supervision_state before,
-    const struct supervision_action *action)
+static void check_condemned(struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_action *action)
 {
 	struct checks *checks = &world->checks;
 	bool at_once = action->reason == REASON_HUNG || action->reason == REASON_WATCHDOG ||
-		       action->reason == REASON_START_STALLED;
+	               action->reason == REASON_START_STALLED;
 
 	if (checks->paused_until_ms != 0)
 		checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "a verdict was acted upon while paused");
 	if (!is_verdict_allowed(world, event, before, action))
-		checks_violate(world, CHECK_VERDICT_NEEDS_EVIDENCE, "condemned for reason %d, evidence %" PRId64 " on %s",
-		    (int)action->reason, event->value, supervision_event_name(event->type));
+		checks_violate(world, CHECK_VERDICT_NEEDS_EVIDENCE,
+		    "condemned for reason %d, evidence %" PRId64 " on %s", (int)action->reason, event->value,
+		    supervision_event_name(event->type));
 	checks->gateway.condemned = true;
 	checks->gateway.overdue |= action->reason == REASON_OWN_DRAIN_OVERDUE;
 	checks->gateway.grace_ms = at_once ? world->settings.hang_grace_ms : DRAIN_FIRST_MS;
@@ -186,10 +196,12 @@ static void note_ready(struct world *world, const struct supervision_event *even
 {
 	struct checks *checks = &world->checks;
 
-	if (event->type == ON_READY ? event->generation != checks->generation || world->ready_generation != checks->generation :
-				      !world->settings.ready_when_spawned)
-		checks_violate(world, CHECK_READY_IS_TRUE, "generation %" PRIu64 " is called ready on %s of %" PRIu64,
-		    checks->generation, supervision_event_name(event->type), event->generation);
+	if (event->type == ON_READY
+	        ? event->generation != checks->generation || world->ready_generation != checks->generation
+	        : !world->settings.ready_when_spawned)
+		checks_violate(world, CHECK_READY_IS_TRUE,
+		    "generation %" PRIu64 " is called ready on %s of %" PRIu64, checks->generation,
+		    supervision_event_name(event->type), event->generation);
 	checks->gateway.ready = true;
 	checks->gateway.ready_ms = checks->now_ms;
 	checks->gateway.drain_ends_ms = 0;
@@ -199,12 +211,13 @@ static void note_stopped(struct world *world, const struct supervision_action *a
 {
 	struct checks *checks = &world->checks;
 
-	if (action->reason == REASON_CRASH_RESTART_OFF && !checks->planned && !world->settings.restart_on[checks->cause])
+	if (action->reason == REASON_CRASH_RESTART_OFF && !checks->planned &&
+	    !world->settings.restart_on[checks->cause])
 		checks->wish = false;
 }
 
-static void note_record(struct world *world, const struct supervision_event *event, enum supervision_state before,
-    const struct supervision_action *action)
+static void note_record(struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_action *action)
 {
 	struct checks *checks = &world->checks;
 
@@ -231,11 +244,14 @@ static void note_record(struct world *world, const struct supervision_event *eve
 		break;
 	case RECORD_SUSPECTED:
 		if (checks->paused_until_ms != 0)
-			checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "a suspicion was acted upon while paused");
+			checks_violate(
+			    world, CHECK_PAUSED_IS_PASSIVE, "a suspicion was acted upon while paused");
 		break;
 	case RECORD_RESUMED:
-		if (event->type != ON_RESUME && ((event->type != ON_START && event->type != ON_RESTART) || event->inside))
-			checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "the pause was ended, and no person asked");
+		if (event->type != ON_RESUME &&
+		    ((event->type != ON_START && event->type != ON_RESTART) || event->inside))
+			checks_violate(
+			    world, CHECK_PAUSED_IS_PASSIVE, "the pause was ended, and no person asked");
 		checks->paused_until_ms = 0;
 		break;
 	case RECORD_PARKED:
@@ -246,8 +262,8 @@ static void note_record(struct world *world, const struct supervision_event *eve
 		break;
 	case RECORD_TREE_LEFT:
 		if (checks->now_ms - checks->kill_began_ms < UNKILLABLE_AFTER_MS)
-			checks_violate(world, CHECK_NO_START_OVER_OLD_TREE, "given up on after %" PRId64 " ms",
-			    checks->now_ms - checks->kill_began_ms);
+			checks_violate(world, CHECK_NO_START_OVER_OLD_TREE,
+			    "given up on after %" PRId64 " ms", checks->now_ms - checks->kill_began_ms);
 		break;
 	default:
 		break;
@@ -264,7 +280,8 @@ static void count_failure(struct world *world)
 
 	if (failures == 0 && policy->immediate_first && checks->first_was_ready)
 		return;
-	for (uint32_t i = policy->immediate_first ? 1 : 0; i < failures && wait_ms < (double)policy->max_ms; i++)
+	for (uint32_t i = policy->immediate_first ? 1 : 0; i < failures && wait_ms < (double)policy->max_ms;
+	     i++)
 		wait_ms *= policy->factor;
 	if (wait_ms > (double)policy->max_ms)
 		wait_ms = (double)policy->max_ms;
@@ -299,23 +316,28 @@ void checks_story(struct world *world, const struct supervision_event *event, en
 		checks->not_before_ms = 0;
 }
 
-static void check_record_incident(struct world *world, const struct supervision_event *event, const struct supervision_action *action)
+static void check_record_incident(
+    struct world *world, const struct supervision_event *event, const struct supervision_action *action)
 {
 	const struct checks *checks = &world->checks;
 	bool is_failure = action->record == RECORD_START_FAILED || action->record == RECORD_CONDEMNED ||
-			  (action->record == RECORD_ADOPT_REFUSED && checks->wish) ||
-			  (action->record == RECORD_EXITED && checks_ended_unasked(checks, event));
+	                  (action->record == RECORD_ADOPT_REFUSED && checks->wish) ||
+	                  (action->record == RECORD_EXITED && checks_ended_unasked(checks, event));
 
 	if (is_failure && action->incident == 0)
 		checks_violate(world, CHECK_INCIDENTS, "a failure opened none");
-	if (action->record == RECORD_RECOVERED && (action->incident == 0 || action->incident != checks->incident))
-		checks_violate(world, CHECK_INCIDENTS, "recovered from %" PRIu64 ", and %" PRIu64 " is open", action->incident,
-		    checks->incident);
-	if (action->incident != 0 && action->incident != checks->incident && action->incident <= checks->highest_incident)
-		checks_violate(world, CHECK_INCIDENTS, "the number %" PRIu64 " was used before", action->incident);
+	if (action->record == RECORD_RECOVERED &&
+	    (action->incident == 0 || action->incident != checks->incident))
+		checks_violate(world, CHECK_INCIDENTS, "recovered from %" PRIu64 ", and %" PRIu64 " is open",
+		    action->incident, checks->incident);
+	if (action->incident != 0 && action->incident != checks->incident &&
+	    action->incident <= checks->highest_incident)
+		checks_violate(
+		    world, CHECK_INCIDENTS, "the number %" PRIu64 " was used before", action->incident);
 }
 
-void checks_incidents(struct world *world, const struct supervision_event *event, const struct supervision_actions *actions)
+void checks_incidents(
+    struct world *world, const struct supervision_event *event, const struct supervision_actions *actions)
 {
 	struct checks *checks = &world->checks;
 	const struct supervision *machine = &world->machine;
@@ -331,8 +353,10 @@ void checks_incidents(struct world *world, const struct supervision_event *event
 			ended |= action->incident == checks->incident;
 	}
 	if (checks->incident != 0 && machine->incident != checks->incident && !ended)
-		checks_violate(world, CHECK_INCIDENTS, "%" PRIu64 " ended without a record", checks->incident);
+		checks_violate(
+		    world, CHECK_INCIDENTS, "%" PRIu64 " ended without a record", checks->incident);
 	if (machine->incident != 0 && (machine->state == STATE_RUNNING || machine->state == STATE_SUSPECT))
-		checks_violate(world, CHECK_INCIDENTS, "%" PRIu64 " is open although it is ready", machine->incident);
+		checks_violate(
+		    world, CHECK_INCIDENTS, "%" PRIu64 " is open although it is ready", machine->incident);
 	checks->incident = machine->incident;
 }

@@ -1,5 +1,5 @@
-/* The gateway of the simulated world: it starts fast, slowly or never, crashes at any moment, drains and restarts
- * by itself, hangs, ignores signals, and has helpers that a SIGKILL does not always end at once. */
+/* The gateway of the simulated world: it starts fast, slowly or never, crashes at any moment, drains and
+ * restarts by itself, hangs, ignores signals, and has helpers that a SIGKILL does not always end at once. */
 #include <errno.h>
 
 #include "tests/simulation/world.h"
@@ -8,8 +8,9 @@
 
 struct supervision_exit gateway_draw_exit(struct world *world)
 {
-	static const struct supervision_exit exits[] = {{EXIT_CODE, 0}, {EXIT_CODE, 1}, {EXIT_CODE, 1}, {EXIT_CODE, 78},
-	    {EXIT_CODE, 134}, {EXIT_CODE, 255}, {EXIT_SIGNAL, 6}, {EXIT_SIGNAL, 9}, {EXIT_SIGNAL, 9}, {EXIT_SIGNAL, 11}};
+	static const struct supervision_exit exits[] = {{EXIT_CODE, 0}, {EXIT_CODE, 1}, {EXIT_CODE, 1},
+	    {EXIT_CODE, 78}, {EXIT_CODE, 134}, {EXIT_CODE, 255}, {EXIT_SIGNAL, 6}, {EXIT_SIGNAL, 9},
+	    {EXIT_SIGNAL, 9}, {EXIT_SIGNAL, 11}};
 
 	return exits[random_below(&world->random, sizeof(exits) / sizeof(exits[0]))];
 }
@@ -31,8 +32,9 @@ static void draw_helpers(struct world *world)
 			continue;
 		*helper = (struct helper){.alive = true, .generation = world->gateway.generation};
 		if (random_permille(random, world->temper.stuck_helpers)) {
-			helper->stuck_for_ms = random_permille(random, 700) ? random_duration(random, 1, 40000) :
-									      random_duration(random, 20000, 300000);
+			helper->stuck_for_ms = random_permille(random, 700)
+			                           ? random_duration(random, 1, 40000)
+			                           : random_duration(random, 20000, 300000);
 			helper->holds = random_permille(random, 300);
 		}
 		wanted--;
@@ -46,9 +48,10 @@ static bool fails_to_boot(struct world *world)
 	struct gateway_process *gateway = &world->gateway;
 	struct supervision_exit refusal = {EXIT_CODE, random_permille(random, 700) ? 78 : 1};
 
-	gateway->words = world->config_broken ? VERDICT_CONFIG_INVALID :
-			 world->migration_needed ? VERDICT_MIGRATION_REQUIRED :
-			 world->foreign_until_ms > world->now_ms ? VERDICT_CONTENTION : VERDICT_CRASH;
+	gateway->words = world->config_broken                      ? VERDICT_CONFIG_INVALID
+	                 : world->migration_needed                 ? VERDICT_MIGRATION_REQUIRED
+	                 : world->foreign_until_ms > world->now_ms ? VERDICT_CONTENTION
+	                                                           : VERDICT_CRASH;
 	if (gateway->words != VERDICT_CRASH) {
 		exit_later(world, random_duration(random, 5, 20000), refusal);
 		return true;
@@ -73,8 +76,8 @@ static void begin_boot(struct world *world)
 	if (fails_to_boot(world))
 		return;
 	if (random_permille(random, 100))
-		world_schedule(
-		    world, HAPPEN_READY, random_duration(random, 1000, 3 * world->settings.startup_timeout_ms));
+		world_schedule(world, HAPPEN_READY,
+		    random_duration(random, 1000, 3 * world->settings.startup_timeout_ms));
 	else
 		world_schedule(world, HAPPEN_READY, random_duration(random, 10, 20000));
 }
@@ -89,8 +92,12 @@ bool gateway_spawn(struct world *world, uint64_t generation, int *error)
 		*error = errors[random_below(random, 4)];
 		return false;
 	}
-	world->gateway = (struct gateway_process){.alive = true, .child = true, .generation = generation, .boot = boot,
-	    .exit = world->gateway.exit, .exited_generation = world->gateway.exited_generation};
+	world->gateway = (struct gateway_process){.alive = true,
+	    .child = true,
+	    .generation = generation,
+	    .boot = boot,
+	    .exit = world->gateway.exit,
+	    .exited_generation = world->gateway.exited_generation};
 	world->gateway.ignores_term = random_permille(random, 100);
 	if (random_permille(random, 30))
 		world->gateway.stuck_for_ms = random_duration(random, 1, 300000);
@@ -109,7 +116,8 @@ static void draw_fate(struct world *world)
 	else if (fate < 40)
 		exit_later(world, random_duration(random, 5000, 2 * HOUR_MS), gateway_draw_exit(world));
 	else if (fate < 50)
-		exit_later(world, random_duration(random, 9000, HOUR_MS), (struct supervision_exit){EXIT_CODE, 0});
+		exit_later(
+		    world, random_duration(random, 9000, HOUR_MS), (struct supervision_exit){EXIT_CODE, 0});
 	else if (fate < 65)
 		world_schedule(world, HAPPEN_DRAINS, random_duration(random, 100, HOUR_MS));
 	else if (fate < 75)
@@ -128,12 +136,13 @@ static void become_ready(struct world *world)
 		sentry_say(world, ON_READY, random_between(&world->random, 0, 1000));
 }
 
-/* It began to drain by itself: then it exits, starts anew in the same process, or overruns what it announced. */
+/* It began to drain by itself: then it exits, starts anew in the same process, or overruns what it announced.
+ */
 static void begin_drain(struct world *world)
 {
 	struct random *random = &world->random;
-	int64_t budget_ms = random_permille(random, 20) ? random_between(random, -5, 10 * HOUR_MS) :
-							  random_duration(random, 100, 330000);
+	int64_t budget_ms = random_permille(random, 20) ? random_between(random, -5, 10 * HOUR_MS)
+	                                                : random_duration(random, 100, 330000);
 	struct supervision_event event = {
 	    .type = ON_DRAIN_BEGAN, .generation = world->gateway.generation, .value = budget_ms};
 	uint32_t end = random_below(random, 100);
@@ -144,7 +153,8 @@ static void begin_drain(struct world *world)
 	if (budget_ms < 1)
 		budget_ms = 1;
 	if (end < 35)
-		exit_later(world, random_duration(random, 1, budget_ms), (struct supervision_exit){EXIT_CODE, 0});
+		exit_later(
+		    world, random_duration(random, 1, budget_ms), (struct supervision_exit){EXIT_CODE, 0});
 	else if (end < 40)
 		exit_later(world, random_duration(random, 1, budget_ms), gateway_draw_exit(world));
 	else if (end < 75)
@@ -164,10 +174,12 @@ void gateway_exit(struct world *world, struct supervision_exit exit)
 		event.exit = (struct supervision_exit){EXIT_UNKNOWN, 0};
 	gateway->exit = event.exit;
 	gateway->exited_generation = gateway->generation;
-	trace_note(&world->trace, world->now_ms, "the gateway is no more, generation", (int64_t)gateway->generation);
+	trace_note(
+	    &world->trace, world->now_ms, "the gateway is no more, generation", (int64_t)gateway->generation);
 	world_schedule(world, HAPPEN_REPORT, random_between(&world->random, 0, 5))->event = event;
 	if (random_permille(&world->random, 50))
-		world_schedule(world, HAPPEN_DELIVER, random_duration(&world->random, 1, 5000))->event = event;
+		world_schedule(world, HAPPEN_DELIVER, random_duration(&world->random, 1, 5000))->event =
+		    event;
 }
 
 void gateway_terminate(struct world *world)
@@ -181,7 +193,8 @@ void gateway_terminate(struct world *world)
 	gateway->ready = false;
 	gateway->draining = true;
 	end = world_schedule(world, HAPPEN_EXITS,
-	    random_permille(random, 600) ? random_duration(random, 1, 2000) : random_duration(random, 1000, 400000));
+	    random_permille(random, 600) ? random_duration(random, 1, 2000)
+	                                 : random_duration(random, 1000, 400000));
 	end->boot = 0;
 	if (random_permille(random, 150))
 		end->event.exit = gateway_draw_exit(world);
@@ -234,14 +247,14 @@ uint32_t gateway_kill_tree(struct world *world, uint64_t generation, bool *holds
 	*holds = false;
 	if (world->gateway.alive && world->gateway.generation <= generation) {
 		kill_main(world);
-		*holds = world->gateway.alive;
 		left += world->gateway.alive;
 	}
 	gateway_reap_helpers(world);
 	for (uint32_t i = 0; i < WORLD_HELPERS_MAX; i++) {
 		struct helper *helper = &world->helpers[i];
 
-		if (!helper->alive || helper->generation > generation || (helper->told && helper->generation < generation))
+		if (!helper->alive || helper->generation > generation ||
+		    (helper->told && helper->generation < generation))
 			continue;
 		if (helper->stuck_for_ms == 0) {
 			helper->alive = false;
@@ -292,7 +305,8 @@ void gateway_happening(struct world *world, const struct pending *pending)
 	case HAPPEN_RESTARTS:
 		if (gateway->dying)
 			break;
-		trace_note(&world->trace, world->now_ms, "the gateway restarts in the same process, boot", gateway->boot + 1);
+		trace_note(&world->trace, world->now_ms, "the gateway restarts in the same process, boot",
+		    gateway->boot + 1);
 		begin_boot(world);
 		break;
 	case HAPPEN_HANGS:

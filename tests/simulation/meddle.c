@@ -8,7 +8,8 @@ static bool is_meddled_with(enum supervision_event_type type)
 	return type < ON_FOUND || type > ON_TREE_LEFT;
 }
 
-/* An event for the current state, rather one that this state has seldom had: that is what reaches rare cells. */
+/* An event for the current state, rather one that this state has seldom had: that is what reaches rare cells.
+ */
 static enum supervision_event_type draw_event(struct world *world)
 {
 	const uint64_t *cells = world->coverage.cells[world->machine.state];
@@ -45,9 +46,10 @@ static void ask(struct world *world, enum supervision_event_type type)
 	event.force = random_permille(random, 300);
 	event.inside = type == ON_RESTART && random_permille(random, 400);
 	if (type == ON_PAUSE) {
-		event.value = random_permille(random, 50)  ? world->now_ms - 1000 :
-			      random_permille(random, 100) ? INT64_MAX :
-							     world->now_ms + random_duration(random, 100, HOUR_MS);
+		event.value = random_permille(random, 50) ? world->now_ms - 1000
+		              : random_permille(random, 100)
+		                  ? INT64_MAX
+		                  : world->now_ms + random_duration(random, 100, HOUR_MS);
 	}
 	world_schedule(world, HAPPEN_DELIVER, 0)->event = event;
 }
@@ -79,7 +81,8 @@ static void sleep_host(struct world *world)
 		world_sleep(world, slept_ms);
 	}
 	if (kind < 50 || kind >= 75)
-		world_schedule(world, HAPPEN_DELIVER, kind < 40 ? 0 : random_duration(random, 1, 2000))->event = event;
+		world_schedule(world, HAPPEN_DELIVER, kind < 40 ? 0 : random_duration(random, 1, 2000))
+		    ->event = event;
 }
 
 static void die(struct world *world)
@@ -122,7 +125,8 @@ void meddle(struct world *world)
 	}
 	if (random_permille(random, 20))
 		break_something(world);
-	type = random_permille(random, world->temper.meddles_evenly) ? draw_event(world) : draw_natural_event(world);
+	type = random_permille(random, world->temper.meddles_evenly) ? draw_event(world)
+	                                                             : draw_natural_event(world);
 	if (type == ON_TIMER) {
 		if (world->machine.deadline_ms != INT64_MAX)
 			world->quiet_until_ms = world->machine.deadline_ms;

@@ -22,10 +22,12 @@ static void drop_actions(struct supervision_actions *actions, enum supervision_a
 	actions->count = kept;
 }
 
-static void add_action(struct supervision_actions *actions, enum supervision_action_type type, uint64_t generation)
+static void add_action(
+    struct supervision_actions *actions, enum supervision_action_type type, uint64_t generation)
 {
 	if (actions->count < SUPERVISION_ACTIONS_MAX)
-		actions->list[actions->count++] = (struct supervision_action){.type = type, .generation = generation};
+		actions->list[actions->count++] =
+		    (struct supervision_action){.type = type, .generation = generation};
 }
 
 static bool has_record(const struct supervision_actions *actions, enum supervision_record record)
@@ -36,8 +38,8 @@ static bool has_record(const struct supervision_actions *actions, enum supervisi
 	return false;
 }
 
-#define PLANT(name)                                                                                            \
-	static void name(struct supervision *machine, const struct supervision_event *event,                   \
+#define PLANT(name)                                                                                          \
+	static void name(struct supervision *machine, const struct supervision_event *event,                 \
 	    struct supervision_actions *actions)
 
 PLANT(starts_twice)
@@ -92,7 +94,8 @@ PLANT(does_not_heed_its_timer)
 PLANT(retries_a_failed_spawn_at_once)
 {
 	supervision_step(machine, event, actions);
-	if (event->type == ON_SPAWN_FAILED && machine->state == STATE_BACKING_OFF && machine->settings->policy.initial_ms == 0)
+	if (event->type == ON_SPAWN_FAILED && machine->state == STATE_BACKING_OFF &&
+	    machine->settings->policy.initial_ms == 0)
 		machine->deadline_ms = machine->due_ms = machine->now_ms;
 }
 
@@ -168,7 +171,8 @@ PLANT(stops_after_a_crash)
 PLANT(waits_a_day)
 {
 	supervision_step(machine, event, actions);
-	if (machine->state == STATE_BACKING_OFF && event->type == ON_TREE_GONE && machine->deadline_ms < INT64_MAX - DAY_MS)
+	if (machine->state == STATE_BACKING_OFF && event->type == ON_TREE_GONE &&
+	    machine->deadline_ms < INT64_MAX - DAY_MS)
 		machine->deadline_ms += DAY_MS;
 }
 
@@ -307,25 +311,34 @@ PLANT(leaves_before_the_gateway)
 
 const struct plant plants[] = {
     {"starts-twice", "every start is made twice", CHECK_NEVER_TWO_GATEWAYS, starts_twice},
-    {"skips-the-kill", "what the gateway left is not killed, and called gone", CHECK_NO_START_OVER_OLD_TREE, skips_the_kill},
+    {"skips-the-kill", "what the gateway left is not killed, and called gone", CHECK_NO_START_OVER_OLD_TREE,
+        skips_the_kill},
     {"gives-up-on-the-tree", "helpers that do not die at once are called gone", CHECK_NO_START_OVER_OLD_TREE,
-	gives_up_on_the_tree},
+        gives_up_on_the_tree},
     {"waits-without-a-timer", "back-off has no deadline", CHECK_WAITING_HAS_TIMER, waits_without_a_timer},
-    {"does-not-heed-its-timer", "a suspicion's timer comes again and again", CHECK_TIMERS_DO_NOT_SPIN, does_not_heed_its_timer},
-    {"retries-a-failed-spawn-at-once", "with no back-off set, a spawn that failed is repeated without a wait", CHECK_TIMERS_DO_NOT_SPIN,
-	retries_a_failed_spawn_at_once},
+    {"does-not-heed-its-timer", "a suspicion's timer comes again and again", CHECK_TIMERS_DO_NOT_SPIN,
+        does_not_heed_its_timer},
+    {"retries-a-failed-spawn-at-once", "with no back-off set, a spawn that failed is repeated without a wait",
+        CHECK_TIMERS_DO_NOT_SPIN, retries_a_failed_spawn_at_once},
     {"forgets-its-boots", "no boot counts against the budget", CHECK_BOOT_BUDGET, forgets_its_boots},
     {"ends-suspects", "a mere suspicion is answered with SIGTERM", CHECK_HEALTHY_UNTOUCHED, ends_suspects},
-    {"believes-any-end", "the end of an earlier gateway is taken for this one's", CHECK_HEALTHY_UNTOUCHED, believes_any_end},
+    {"believes-any-end", "the end of an earlier gateway is taken for this one's", CHECK_HEALTHY_UNTOUCHED,
+        believes_any_end},
     {"gives-no-grace", "SIGKILL follows SIGTERM after 1 ms", CHECK_GRACE_RESPECTED, gives_no_grace},
-    {"needs-no-evidence", "a verdict without evidence is acted upon", CHECK_VERDICT_NEEDS_EVIDENCE, needs_no_evidence},
-    {"judges-after-a-sleep", "verdicts from before the host's sleep count", CHECK_VERDICT_NEEDS_EVIDENCE, judges_after_a_sleep},
-    {"heeds-old-verdicts", "a verdict on an earlier gateway ends this one", CHECK_VERDICT_NEEDS_EVIDENCE, heeds_old_verdicts},
-    {"condemns-slow-starts", "a start is ended on time alone", CHECK_VERDICT_NEEDS_EVIDENCE, condemns_slow_starts},
-    {"stops-after-a-crash", "a gateway that crashed stays down", CHECK_DEAD_IS_RESTARTED, stops_after_a_crash},
+    {"needs-no-evidence", "a verdict without evidence is acted upon", CHECK_VERDICT_NEEDS_EVIDENCE,
+        needs_no_evidence},
+    {"judges-after-a-sleep", "verdicts from before the host's sleep count", CHECK_VERDICT_NEEDS_EVIDENCE,
+        judges_after_a_sleep},
+    {"heeds-old-verdicts", "a verdict on an earlier gateway ends this one", CHECK_VERDICT_NEEDS_EVIDENCE,
+        heeds_old_verdicts},
+    {"condemns-slow-starts", "a start is ended on time alone", CHECK_VERDICT_NEEDS_EVIDENCE,
+        condemns_slow_starts},
+    {"stops-after-a-crash", "a gateway that crashed stays down", CHECK_DEAD_IS_RESTARTED,
+        stops_after_a_crash},
     {"waits-a-day", "back-off takes a day longer", CHECK_DEAD_IS_RESTARTED, waits_a_day},
     {"does-not-hear-ready", "ready is taken for mere progress", CHECK_UP_IS_NOTICED, does_not_hear_ready},
-    {"believes-any-ready", "an earlier gateway's ready is taken for this one's", CHECK_READY_IS_TRUE, believes_any_ready},
+    {"believes-any-ready", "an earlier gateway's ready is taken for this one's", CHECK_READY_IS_TRUE,
+        believes_any_ready},
     {"parks-silently", "parked without a reason", CHECK_PARKED_SAYS_WHY, parks_silently},
     {"parks-for-ever", "parked without a retry", CHECK_PARKED_SAYS_WHY, parks_for_ever},
     {"opens-no-incident", "a crash opens no incident", CHECK_INCIDENTS, opens_no_incident},
@@ -334,15 +347,17 @@ const struct plant plants[] = {
     {"mixes-up-states", "a start is made and the state says backing-off", CHECK_ACTIONS_FIT, mixes_up_states},
     {"ignores-the-pause", "a pause changes nothing", CHECK_PAUSED_IS_PASSIVE, ignores_the_pause},
     {"never-backs-off-further", "every failure is the first", CHECK_BACK_OFF, never_backs_off_further},
-    {"forgets-failures-at-ready", "back-off is forgotten as soon as it is ready", CHECK_BACK_OFF, forgets_failures_at_ready},
+    {"forgets-failures-at-ready", "back-off is forgotten as soon as it is ready", CHECK_BACK_OFF,
+        forgets_failures_at_ready},
     {"reuses-generations", "a start repeats the generation before", CHECK_GENERATIONS, reuses_generations},
     {"forgets-a-stop", "a stop is obeyed and forgotten", CHECK_STOP_HOLDS, forgets_a_stop},
-    {"lets-the-gateway-undo-a-stop", "what the gateway asks for is taken for a person's wish", CHECK_STOP_HOLDS,
-	lets_the_gateway_undo_a_stop},
-    {"stops-without-end", "a gateway that ignores SIGTERM is given a day more", CHECK_STOP_HOLDS, stops_without_end},
+    {"lets-the-gateway-undo-a-stop", "what the gateway asks for is taken for a person's wish",
+        CHECK_STOP_HOLDS, lets_the_gateway_undo_a_stop},
+    {"stops-without-end", "a gateway that ignores SIGTERM is given a day more", CHECK_STOP_HOLDS,
+        stops_without_end},
     {"saves-nothing", "only starts are saved for the next life", CHECK_SAVED, saves_nothing},
     {"leaves-before-the-gateway", "the supervisor ends before the gateway has", CHECK_FINISH_LEAVES_NOTHING,
-	leaves_before_the_gateway},
+        leaves_before_the_gateway},
 };
 
 const size_t plant_count = sizeof(plants) / sizeof(plants[0]);

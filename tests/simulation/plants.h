@@ -1,5 +1,5 @@
-/* Bugs planted around the core's step, one or more for each check: proof that the simulator finds what it says it
- * looks for. They live here and nowhere else. */
+/* Bugs planted around the core's step, one or more for each check: proof that the simulator finds what it
+ * says it looks for. They live here and nowhere else. */
 #ifndef HOLDFAST_TESTS_SIMULATION_PLANTS_H
 #define HOLDFAST_TESTS_SIMULATION_PLANTS_H
 
@@ -13,7 +13,8 @@ struct plant {
 	const char *what; /* the bug in one sentence */
 	enum check found_by;
 	/* Instead of supervision_step. */
-	void (*step)(struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions);
+	void (*step)(struct supervision *machine, const struct supervision_event *event,
+	    struct supervision_actions *actions);
 };
 
 extern const struct plant plants[];

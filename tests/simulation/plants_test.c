@@ -1,5 +1,5 @@
-/* A check that cannot fail is a defect: each planted bug must be found, by the check that is there for it, and without
- * it the same worlds must pass. */
+/* A check that cannot fail is a defect: each planted bug must be found, by the check that is there for it,
+ * and without it the same worlds must pass. */
 #include <inttypes.h>
 
 #include "tests/simulation/simulation.h"
@@ -17,7 +17,8 @@ static bool is_found(const struct plant *plant)
 	}
 	printf("# found after %" PRIu64 " steps, by %s\n", planted.steps_done, check_name(planted.violated));
 	/* The same rounds as before, the last of them to its end. */
-	clean.steps = (planted.steps_done + SIMULATION_ROUND_STEPS) / SIMULATION_ROUND_STEPS * SIMULATION_ROUND_STEPS;
+	clean.steps =
+	    (planted.steps_done + SIMULATION_ROUND_STEPS) / SIMULATION_ROUND_STEPS * SIMULATION_ROUND_STEPS;
 	return planted.violated == plant->found_by && simulation_run(&clean, stdout, "# ") == 0;
 }
 
@@ -33,14 +34,15 @@ int main(void)
 
 		failed += !found;
 		checked[plants[i].found_by] = true;
-		printf("%s %d - a supervisor whose bug is that %s is found out: %s\n", found ? "ok" : "not ok", ++number,
-		    plants[i].what, check_name(plants[i].found_by));
+		printf("%s %d - a supervisor whose bug is that %s is found out: %s\n",
+		    found ? "ok" : "not ok", ++number, plants[i].what, check_name(plants[i].found_by));
 	}
 	for (enum check check = 0; check < CHECK_COUNT; check++)
 		if (!checked[check]) {
 			printf("# no plant for %s\n", check_name(check));
 			failed++, checked[CHECK_NONE] = false;
 		}
-	printf("%s %d - every check has a planted bug that it finds\n", checked[CHECK_NONE] ? "ok" : "not ok", ++number);
+	printf("%s %d - every check has a planted bug that it finds\n", checked[CHECK_NONE] ? "ok" : "not ok",
+	    ++number);
 	return failed != 0;
 }

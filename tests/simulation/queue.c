@@ -20,13 +20,14 @@ void world_queue_init(struct world *world)
 		world->heap[i].place = i;
 }
 
-/* Returns a place to be filled with what belongs to it. A full queue drops messages: there are never that many but in a
- * flood of them, and what the world itself does keeps its room. */
+/* Returns a place to be filled with what belongs to it. A full queue drops messages: there are never that
+ * many but in a flood of them, and what the world itself does keeps its room. */
 struct pending *world_schedule(struct world *world, enum happening what, int64_t after_ms)
 {
 	static struct pending dropped;
 	struct pending_entry *heap = world->heap;
-	uint32_t room = what == HAPPEN_DELIVER || what == HAPPEN_MOVES ? WORLD_PENDING_MAX - 32 : WORLD_PENDING_MAX;
+	uint32_t room =
+	    what == HAPPEN_DELIVER || what == HAPPEN_MOVES ? WORLD_PENDING_MAX - 32 : WORLD_PENDING_MAX;
 	uint32_t at = world->pending_count;
 	struct pending *added;
 

@@ -1,4 +1,5 @@
-/* The sentry's messages, as the supervisor gets them: late, twice, out of order, of an earlier generation, or not. */
+/* The sentry's messages, as the supervisor gets them: late, twice, out of order, of an earlier generation, or
+ * not. */
 #include "tests/simulation/world.h"
 
 void sentry_say_event(struct world *world, struct supervision_event event, int64_t after_ms)
@@ -19,8 +20,8 @@ void sentry_say_event(struct world *world, struct supervision_event event, int64
 
 void sentry_say(struct world *world, enum supervision_event_type type, int64_t after_ms)
 {
-	sentry_say_event(
-	    world, (struct supervision_event){.type = type, .generation = world->gateway.generation}, after_ms);
+	sentry_say_event(world,
+	    (struct supervision_event){.type = type, .generation = world->gateway.generation}, after_ms);
 }
 
 void sentry_probe(struct world *world, uint64_t generation)
@@ -34,15 +35,16 @@ void sentry_probe(struct world *world, uint64_t generation)
 
 void sentry_answer_words(struct world *world, uint64_t generation)
 {
-	struct supervision_event event = {.type = ON_WORDS, .generation = generation, .verdict = world->gateway.words};
+	struct supervision_event event = {
+	    .type = ON_WORDS, .generation = generation, .verdict = world->gateway.words};
 
 	sentry_say_event(world, event, random_duration(&world->random, 1, 4000));
 }
 
 static enum supervision_reason draw_verdict(struct world *world)
 {
-	static const enum supervision_reason reasons[] = {REASON_HUNG, REASON_DEAF, REASON_WATCHDOG,
-	    REASON_STUCK_SESSIONS, REASON_MEMORY, REASON_NONE};
+	static const enum supervision_reason reasons[] = {
+	    REASON_HUNG, REASON_DEAF, REASON_WATCHDOG, REASON_STUCK_SESSIONS, REASON_MEMORY, REASON_NONE};
 
 	return reasons[random_below(&world->random, 6)];
 }
@@ -69,7 +71,8 @@ void sentry_draw_noise(struct world *world, enum supervision_event_type type)
 	struct supervision_event event = {.type = type, .generation = world->machine.generation};
 
 	if (event.generation > 0 && random_permille(random, 300))
-		event.generation -= random_below(random, event.generation < 4 ? (uint32_t)event.generation : 4);
+		event.generation -=
+		    random_below(random, event.generation < 4 ? (uint32_t)event.generation : 4);
 	switch (type) {
 	case ON_READY:
 		/* Of this generation only what it has truly said: a message may double, not lie. */

@@ -2,8 +2,8 @@
 
 #define MINUTE_MS 60000ll
 
-#define DRAW(world, ...)                                                                                       \
-	((const int64_t[]){__VA_ARGS__}[random_below(                                                          \
+#define DRAW(world, ...)                                                                                     \
+	((const int64_t[]){__VA_ARGS__}[random_below(                                                        \
 	    &(world)->random, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))])
 
 static void draw_policy(struct world *world, struct restart_policy *policy)

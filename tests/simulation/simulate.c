@@ -12,10 +12,11 @@
 
 #define STEPS_DEFAULT 1000000
 
-static const struct option options[] = {{"seed", required_argument, NULL, 's'}, {"steps", required_argument, NULL, 'n'},
-    {"rounds", required_argument, NULL, 'r'}, {"plant", required_argument, NULL, 'p'},
-    {"at-least", required_argument, NULL, 'l'}, {"coverage", no_argument, NULL, 'c'}, {"trace", no_argument, NULL, 't'},
-    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+    {"steps", required_argument, NULL, 'n'}, {"rounds", required_argument, NULL, 'r'},
+    {"plant", required_argument, NULL, 'p'}, {"at-least", required_argument, NULL, 'l'},
+    {"coverage", no_argument, NULL, 'c'}, {"trace", no_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0}};
 
 static struct simulation simulation = {.seed = 1, .steps = STEPS_DEFAULT};
 static bool show_coverage;
@@ -23,19 +24,22 @@ static uint64_t at_least;
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: simulate [--seed N] [--steps N] [--rounds N] [--plant NAME] [--at-least N] [--coverage] [--trace]\n"
-		     "\n"
-		     "  --seed N      the first world's seed; each further world has the next (default 1)\n"
-		     "  --steps N     events in all (default %d)\n"
-		     "  --rounds N    worlds among which the steps are divided (default: one for %d steps)\n"
-		     "  --plant NAME  plant a bug, to see that it is found\n"
-		     "  --at-least N  fail when a cell of the table was executed less often\n"
-		     "  --coverage    print how often each cell was executed\n"
-		     "  --trace       print every event\n"
-		     "\nPlants:\n",
+	fprintf(out,
+	    "usage: simulate [--seed N] [--steps N] [--rounds N] [--plant NAME] [--at-least N] [--coverage] "
+	    "[--trace]\n"
+	    "\n"
+	    "  --seed N      the first world's seed; each further world has the next (default 1)\n"
+	    "  --steps N     events in all (default %d)\n"
+	    "  --rounds N    worlds among which the steps are divided (default: one for %d steps)\n"
+	    "  --plant NAME  plant a bug, to see that it is found\n"
+	    "  --at-least N  fail when a cell of the table was executed less often\n"
+	    "  --coverage    print how often each cell was executed\n"
+	    "  --trace       print every event\n"
+	    "\nPlants:\n",
 	    STEPS_DEFAULT, SIMULATION_ROUND_STEPS);
 	for (size_t i = 0; i < plant_count; i++)
-		fprintf(out, "  %-31s %s (found by %s)\n", plants[i].name, plants[i].what, check_name(plants[i].found_by));
+		fprintf(out, "  %-31s %s (found by %s)\n", plants[i].name, plants[i].what,
+		    check_name(plants[i].found_by));
 }
 
 static uint64_t read_number(const char *text)
@@ -110,14 +114,15 @@ int main(int count, char **arguments)
 	if (show_coverage)
 		coverage_print(&simulation.coverage, stdout);
 	least = coverage_least(&simulation.coverage, &state, &type);
-	printf("%" PRIu64 " steps from seed %" PRIu64 " in %.1f s (%.2f million a second), %u cells, the least executed %" PRIu64
+	printf("%" PRIu64 " steps from seed %" PRIu64
+	       " in %.1f s (%.2f million a second), %u cells, the least executed %" PRIu64
 	       " times (%s in %s): %s.\n",
 	    simulation.steps_done, simulation.seed, seconds, (double)simulation.steps_done / seconds / 1e6,
 	    coverage_existing_cells(), least, supervision_event_name(type), supervision_state_name(state),
 	    result == 0 ? "every check held" : "A CHECK FAILED");
 	if (result == 0 && least < at_least) {
-		printf("%s in %s was executed %" PRIu64 " times, fewer than %" PRIu64 ".\n", supervision_event_name(type),
-		    supervision_state_name(state), least, at_least);
+		printf("%s in %s was executed %" PRIu64 " times, fewer than %" PRIu64 ".\n",
+		    supervision_event_name(type), supervision_state_name(state), least, at_least);
 		return 1;
 	}
 	return result == 0 ? 0 : 1;

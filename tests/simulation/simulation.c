@@ -17,10 +17,12 @@ static void tell(const struct simulation *simulation, FILE *out, const char *pre
 	if (memory == NULL)
 		return;
 	trace_print(&world.trace, memory);
-	fprintf(memory, "\n%s is violated: %s.\n  %s (seed %" PRIu64 ", step %" PRIu64 ")\n", check_name(world.checks.violated),
-	    check_sentence(world.checks.violated), world.checks.why, world.seed, world.steps);
-	fprintf(memory, "Again: simulate --seed %" PRIu64 " --steps %" PRIu64 " --rounds 1%s%s\n", world.seed, world.steps,
-	    simulation->plant != NULL ? " --plant " : "", simulation->plant != NULL ? simulation->plant->name : "");
+	fprintf(memory, "\n%s is violated: %s.\n  %s (seed %" PRIu64 ", step %" PRIu64 ")\n",
+	    check_name(world.checks.violated), check_sentence(world.checks.violated), world.checks.why,
+	    world.seed, world.steps);
+	fprintf(memory, "Again: simulate --seed %" PRIu64 " --steps %" PRIu64 " --rounds 1%s%s\n", world.seed,
+	    world.steps, simulation->plant != NULL ? " --plant " : "",
+	    simulation->plant != NULL ? simulation->plant->name : "");
 	fclose(memory);
 	for (line = story; *line != '\0';) {
 		char *end = line;
@@ -38,12 +40,13 @@ static void aborted(int signal_number)
 {
 	signal(signal_number, SIG_DFL);
 	trace_print(&world.trace, stderr);
-	fprintf(stderr, "The core aborted at the event after these (seed %" PRIu64 ", step %" PRIu64 ").\n", world.seed,
-	    world.steps + 1);
+	fprintf(stderr, "The core aborted at the event after these (seed %" PRIu64 ", step %" PRIu64 ").\n",
+	    world.seed, world.steps + 1);
 	raise(signal_number);
 }
 
-static int run_round(struct simulation *simulation, uint64_t seed, uint64_t steps, FILE *out, const char *prefix)
+static int run_round(
+    struct simulation *simulation, uint64_t seed, uint64_t steps, FILE *out, const char *prefix)
 {
 	int result;
 

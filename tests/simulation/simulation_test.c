@@ -1,13 +1,13 @@
-/* The core's invariants hold in worlds of fixed seeds and in worlds nobody has seen before, and each cell of its table
- * is executed often enough for that to mean something. */
+/* The core's invariants hold in worlds of fixed seeds and in worlds nobody has seen before, and each cell of
+ * its table is executed often enough for that to mean something. */
 #include <inttypes.h>
 #include <sys/random.h>
 
 #include "tests/simulation/simulation.h"
 #include "tests/support/tap.h"
 
-#define FIXED_STEPS	 6000000
-#define FRESH_STEPS	 2000000
+#define FIXED_STEPS      16000000
+#define FRESH_STEPS      8000000
 #define EXECUTIONS_LEAST 1000
 
 static struct simulation fixed = {.seed = 1, .steps = FIXED_STEPS}, fresh = {.steps = FRESH_STEPS};
@@ -23,8 +23,9 @@ TEST("every cell of the table was executed at least 1,000 times")
 	enum supervision_event_type type = 0;
 	uint64_t least = coverage_least(&fixed.coverage, &state, &type);
 
-	printf("# %" PRIu64 " steps, %u cells; the least executed: %s in %s, %" PRIu64 " times\n", fixed.steps_done,
-	    coverage_existing_cells(), supervision_event_name(type), supervision_state_name(state), least);
+	printf("# %" PRIu64 " steps, %u cells; the least executed: %s in %s, %" PRIu64 " times\n",
+	    fixed.steps_done, coverage_existing_cells(), supervision_event_name(type),
+	    supervision_state_name(state), least);
 	CHECK(least >= EXECUTIONS_LEAST);
 }
 

@@ -4,17 +4,18 @@
 
 static const char *action_name(enum supervision_action_type type)
 {
-	static const char *const names[] = {"adopt", "spawn", "terminate", "kill-tree", "probe-start", "ask-words",
-	    "watch-config", "record", "save", "refuse", "finish"};
+	static const char *const names[] = {"adopt", "spawn", "terminate", "kill-tree", "probe-start",
+	    "ask-words", "watch-config", "record", "save", "refuse", "finish"};
 
 	return (unsigned)type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";
 }
 
 static const char *record_name(enum supervision_record record)
 {
-	static const char *const names[RECORD_COUNT] = {"started", "ready", "recovered", "exited", "start-failed",
-	    "waiting", "parked", "unparked", "stopping", "stopped", "killed", "draining", "restarted-itself",
-	    "suspected", "cleared", "condemned", "adopted", "adopt-refused", "tree-left", "paused", "resumed"};
+	static const char *const names[RECORD_COUNT] = {"started", "ready", "recovered", "exited",
+	    "start-failed", "waiting", "parked", "unparked", "stopping", "stopped", "killed", "draining",
+	    "restarted-itself", "suspected", "cleared", "condemned", "adopted", "adopt-refused", "tree-left",
+	    "paused", "resumed"};
 
 	return (unsigned)record < RECORD_COUNT && names[record] != NULL ? names[record] : "?";
 }
@@ -24,7 +25,8 @@ static void print_action(const struct supervision_action *action, FILE *out)
 	fprintf(out, " %s", action_name(action->type));
 	switch (action->type) {
 	case DO_RECORD:
-		fprintf(out, "(%s reason=%d value=%" PRId64, record_name(action->record), (int)action->reason, action->value);
+		fprintf(out, "(%s reason=%d value=%" PRId64, record_name(action->record), (int)action->reason,
+		    action->value);
 		if (action->incident != 0)
 			fprintf(out, " incident=%" PRIu64, action->incident);
 		fprintf(out, ")");
@@ -47,7 +49,8 @@ static void print_event(const struct trace_entry *entry, FILE *out)
 {
 	const struct supervision_event *event = &entry->event;
 
-	fprintf(out, "%8" PRIu64 " %12" PRId64 " ms  %s", entry->step, entry->at_ms, supervision_event_name(event->type));
+	fprintf(out, "%8" PRIu64 " %12" PRId64 " ms  %s", entry->step, entry->at_ms,
+	    supervision_event_name(event->type));
 	if (event->now_ms != entry->at_ms)
 		fprintf(out, " at=%" PRId64, event->now_ms);
 	if (event->generation != 0)
@@ -59,10 +62,14 @@ static void print_event(const struct trace_entry *entry, FILE *out)
 	if (event->type == ON_WORDS)
 		fprintf(out, " verdict=%d", (int)event->verdict);
 	if (event->type == ON_EXITED)
-		fprintf(out, " %s %d", event->exit.kind == EXIT_CODE ? "code" : event->exit.kind == EXIT_SIGNAL ? "signal" : "unknown",
+		fprintf(out, " %s %d",
+		    event->exit.kind == EXIT_CODE     ? "code"
+		    : event->exit.kind == EXIT_SIGNAL ? "signal"
+		                                      : "unknown",
 		    event->exit.value);
 	fprintf(out, "%s%s%s: %s -> %s", event->force ? " force" : "", event->inside ? " inside" : "",
-	    event->holds ? " holds" : "", supervision_state_name(entry->before), supervision_state_name(entry->after));
+	    event->holds ? " holds" : "", supervision_state_name(entry->before),
+	    supervision_state_name(entry->after));
 	if (entry->deadline_ms == INT64_MAX)
 		fprintf(out, " until resumed");
 	else if (entry->deadline_ms != 0)
@@ -78,7 +85,8 @@ static void print_entry(const struct trace_entry *entry, FILE *out)
 	if (entry->note == NULL)
 		print_event(entry, out);
 	else
-		fprintf(out, "%8s %12" PRId64 " ms  -- %s (%" PRId64 ")\n", "", entry->at_ms, entry->note, entry->note_value);
+		fprintf(out, "%8s %12" PRId64 " ms  -- %s (%" PRId64 ")\n", "", entry->at_ms, entry->note,
+		    entry->note_value);
 }
 
 static struct trace_entry *next_entry(struct trace *trace)
@@ -112,7 +120,8 @@ void trace_done(const struct trace *trace, const struct trace_entry *entry)
 
 void trace_print(const struct trace *trace, FILE *out)
 {
-	uint64_t first = trace->count > TRACE_KEPT ? trace->count - TRACE_KEPT : 0, shown = 0, from = trace->count;
+	uint64_t first = trace->count > TRACE_KEPT ? trace->count - TRACE_KEPT : 0, shown = 0,
+	         from = trace->count;
 
 	while (from > first && shown < TRACE_SHOWN)
 		shown += trace->entries[--from % TRACE_KEPT].note == NULL;

@@ -1,4 +1,5 @@
-/* The last events of a world, for the person who reads why a check failed. Nothing is formatted until then. */
+/* The last events of a world, for the person who reads why a check failed. Nothing is formatted until then.
+ */
 #ifndef HOLDFAST_TESTS_SIMULATION_TRACE_H
 #define HOLDFAST_TESTS_SIMULATION_TRACE_H
 

@@ -28,7 +28,8 @@ static void mend(struct world *world)
 		sentry_say(world, ON_CONFIG_CHANGED, 0);
 }
 
-/* As the supervisor does when a process of the tree has ended: it looks again without waiting for the timer. */
+/* As the supervisor does when a process of the tree has ended: it looks again without waiting for the timer.
+ */
 static void tree_changed(struct world *world, const struct plant *plant)
 {
 	const struct supervision *machine = &world->machine;
@@ -48,7 +49,8 @@ static void deliver(struct world *world, struct supervision_event event, const s
 	event.now_ms = world->now_ms;
 	/* An event may carry a time read before the one delivered last. */
 	if (random_permille(&world->random, world->temper.clock_back))
-		event.now_ms -= random_between(&world->random, 1, world->now_ms - 1 > 3600000 ? 3600000 : world->now_ms);
+		event.now_ms -=
+		    random_between(&world->random, 1, world->now_ms - 1 > 3600000 ? 3600000 : world->now_ms);
 	world_deliver(world, event, plant);
 }
 
@@ -106,8 +108,8 @@ static void advance(struct world *world, const struct plant *plant)
 		world_deliver(world, result, plant);
 		return;
 	}
-	if (deadline_ms != 0 &&
-	    (deadline_ms <= world->now_ms || world->pending_count == 0 || deadline_ms <= world->heap[0].at_ms)) {
+	if (deadline_ms != 0 && (deadline_ms <= world->now_ms || world->pending_count == 0 ||
+	                            deadline_ms <= world->heap[0].at_ms)) {
 		tick(world, plant);
 		return;
 	}

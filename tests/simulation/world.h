@@ -1,7 +1,8 @@
-/* A world for the core to live in: a virtual clock, one gateway with helpers that may refuse to die, a sentry whose
- * messages come late, twice, out of order or never, people, and a host that sleeps. It carries out what the core
- * decides, with real consequences, exactly as the supervisor does: actions in order, their results before anything
- * else, the timer at its deadline. The same seed gives the same world. Nothing is allocated. */
+/* A world for the core to live in: a virtual clock, one gateway with helpers that may refuse to die, a sentry
+ * whose messages come late, twice, out of order or never, people, and a host that sleeps. It carries out what
+ * the core decides, with real consequences, exactly as the supervisor does: actions in order, their results
+ * before anything else, the timer at its deadline. The same seed gives the same world. Nothing is allocated.
+ */
 #ifndef HOLDFAST_TESTS_SIMULATION_WORLD_H
 #define HOLDFAST_TESTS_SIMULATION_WORLD_H
 
@@ -21,22 +22,23 @@
 /* What is due in the world. The gateway's own are void once it is another or has restarted itself. */
 enum happening {
 	HAPPEN_DELIVER, /* an event reaches the supervisor */
-	HAPPEN_REPORT,	/* the same for the kernel's report of an end: never dropped */
-	HAPPEN_MOVES,	/* the gateway makes progress in its start */
+	HAPPEN_REPORT,  /* the same for the kernel's report of an end: never dropped */
+	HAPPEN_MOVES,   /* the gateway makes progress in its start */
 	HAPPEN_READY,
 	HAPPEN_EXITS,
-	HAPPEN_DRAINS, /* it begins to drain by itself */
+	HAPPEN_DRAINS,   /* it begins to drain by itself */
 	HAPPEN_RESTARTS, /* ... and starts anew in the same process */
 	HAPPEN_HANGS,
 	HAPPEN_TREE_CHANGED, /* a process of the tree has ended at last */
-	HAPPEN_MENDED,	     /* a person mends the configuration, or runs the migration */
-	HAPPEN_MEDDLE  /* something that nobody asked for: people, noise, the host, the supervisor's own death */
+	HAPPEN_MENDED,       /* a person mends the configuration, or runs the migration */
+	HAPPEN_MEDDLE /* something that nobody asked for: people, noise, the host, the supervisor's own death
+	               */
 };
 
 struct pending {
 	enum happening what;
-	uint32_t boot;	  /* HAPPEN_EXITS and the like: of this boot in the process; 0: of any */
-	int64_t value;	  /* HAPPEN_DRAINS: budget */
+	uint32_t boot; /* HAPPEN_EXITS and the like: of this boot in the process; 0: of any */
+	int64_t value; /* HAPPEN_DRAINS: budget */
 	struct supervision_event event; /* HAPPEN_DELIVER; generation and exit serve the gateway's own too */
 };
 
@@ -49,7 +51,7 @@ struct pending_entry {
 
 struct helper {
 	bool alive, holds; /* holds the port or the gateway's lock */
-	bool told;	   /* RECORD_TREE_LEFT told of it */
+	bool told;         /* RECORD_TREE_LEFT told of it */
 	uint64_t generation;
 	int64_t stuck_for_ms; /* how long a SIGKILL takes to work */
 	int64_t dies_ms;      /* 0: not killed */
@@ -61,7 +63,7 @@ struct gateway_process {
 	uint64_t generation;
 	uint32_t boot; /* grows with each restart in the same process */
 	int64_t stuck_for_ms, dies_ms;
-	enum exit_verdict words; /* what its last lines say */
+	enum exit_verdict words;      /* what its last lines say */
 	struct supervision_exit exit; /* its last */
 	uint64_t exited_generation;
 };
@@ -75,20 +77,20 @@ struct world {
 	struct supervision_settings settings;
 	struct supervision machine;
 	struct supervision saved; /* as the last DO_SAVE or DO_SPAWN left it */
-	bool record_present;	  /* the record names a gateway */
-	bool finished;		  /* DO_FINISH: the supervisor's life ends */
+	bool record_present;      /* the record names a gateway */
+	bool finished;            /* DO_FINISH: the supervisor's life ends */
 	uint32_t lives;
 
 	struct gateway_process gateway;
 	struct helper helpers[WORLD_HELPERS_MAX];
 
-	uint64_t ready_generation; /* the last that was ever ready */
+	uint64_t ready_generation;  /* the last that was ever ready */
 	uint64_t probed_generation; /* the sentry was asked to say when it is ready */
 	bool watches_config;
 	bool config_broken, migration_needed;
-	int64_t foreign_until_ms; /* another instance holds the port until then */
+	int64_t foreign_until_ms;      /* another instance holds the port until then */
 	int64_t adopt_silent_until_ms; /* nothing can be learnt about the gateway found until then */
-	int64_t quiet_until_ms;	       /* nobody meddles until then */
+	int64_t quiet_until_ms;        /* nobody meddles until then */
 
 	/* How hostile this world is, drawn from the seed; permille unless said otherwise. */
 	struct {
@@ -98,7 +100,8 @@ struct world {
 
 	uint32_t pending_count;
 	uint64_t pending_order;
-	struct pending_entry heap[WORLD_PENDING_MAX]; /* by time and order; behind the last one, free places */
+	struct pending_entry
+	    heap[WORLD_PENDING_MAX]; /* by time and order; behind the last one, free places */
 	struct pending pending[WORLD_PENDING_MAX];
 	uint32_t result_count;
 	struct supervision_event results[WORLD_RESULTS_MAX];
@@ -113,8 +116,8 @@ struct plant;
 /* Draws the world of this seed and begins the supervisor's first life in it. */
 void world_init(struct world *world, uint64_t seed);
 
-/* Runs until `steps` events have reached the table or a check fails. `plant` may be NULL. Returns 0, or -1 with
- * world->checks saying what was violated. */
+/* Runs until `steps` events have reached the table or a check fails. `plant` may be NULL. Returns 0, or -1
+ * with world->checks saying what was violated. */
 int world_run(struct world *world, uint64_t steps, const struct plant *plant);
 
 /* settings.c: draws the settings and the temper. */
@@ -131,11 +134,13 @@ void world_sleep(struct world *world, int64_t slept_ms);
 /* gateway.c: the gateway process and its tree. */
 bool gateway_spawn(struct world *world, uint64_t generation, int *error);
 void gateway_terminate(struct world *world);
-/* Kills all of this generation and older; returns how many are left and whether one of them holds something. */
+/* Kills all of this generation and older; returns how many are left and whether one of them holds something.
+ */
 uint32_t gateway_kill_tree(struct world *world, uint64_t generation, bool *holds);
 void gateway_exit(struct world *world, struct supervision_exit exit);
 void gateway_happening(struct world *world, const struct pending *pending);
-/* Whether a process of the tree is left; those that nothing can end and that were told of only with `told`. */
+/* Whether a process of the tree is left; those that nothing can end and that were told of only with `told`.
+ */
 bool gateway_tree_left(const struct world *world, bool told);
 void gateway_reap_helpers(struct world *world);
 struct supervision_exit gateway_draw_exit(struct world *world);

@@ -201,9 +201,9 @@ class Place:
         expect(result.returncode == 0, words, "ended with", result.returncode, result.stdout, result.stderr)
         return result
 
-    def try_run(self, *command, options=(), environment=None):
+    def try_run(self, *command, options=(), environment=None, prefix=()):
         """A `run` that is expected to be refused: returns its result."""
-        return subprocess.run([HOLDFAST, "run", *self.where(), "--config", str(self.settings_file), *options,
+        return subprocess.run([*prefix, HOLDFAST, "run", *self.where(), "--config", str(self.settings_file), *options,
                                *(["--", *command] if command else [])],
                               env={**self.environment, **(environment or {})}, cwd=self.root, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
@@ -341,6 +341,9 @@ class Place:
                         process.wait(3)
                     except subprocess.TimeoutExpired:
                         continue
+        self.abandon()
+
+    def abandon(self):
         for _ in range(5):
             for pid in self.left():
                 kill(pid)
@@ -356,6 +359,7 @@ class Place:
 # ---- results -------------------------------------------------------------------------------------------------------
 
 _tests = []
+_open_places = set()
 
 
 def test(name):
@@ -367,7 +371,8 @@ def test(name):
 
 def _run_one(name, function):
     """Returns TAP's "ok" or "not ok", what stands behind the name, and comments."""
-    place = Place(function.__name__.strip("_") or "test")
+    place = Place(function.__name__)
+    _open_places.add(place)
     began = time.monotonic()
     try:
         notes = function(place)
@@ -379,6 +384,7 @@ def _run_one(name, function):
         return "not ok", "", (traceback.format_exc().rstrip() + "\n" + _explain(place)).splitlines()
     finally:
         place.close()
+        _open_places.discard(place)
 
 
 def _explain(place):
@@ -409,6 +415,9 @@ def main(at_once=3):
                 for comment in comments:
                     print(f"# {comment}", flush=True)
         except KeyboardInterrupt:
+            # The tests that run cannot be stopped, but nothing of theirs may outlive us.
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            for place in list(_open_places):
+                place.abandon()
+            os._exit(130)
     return 1 if failed else 0

@@ -151,6 +151,7 @@ static void print_message(const struct message *message)
 		break;
 	case MESSAGE_READY:
 	case MESSAGE_PROGRESS:
+	case MESSAGE_CHANNELS_OFF:
 		printf("{\"type\":\"%s\",\"generation\":%" PRIu64,
 		    message->type == MESSAGE_READY ? "READY" : "PROGRESS", message->gateway.generation);
 		print_text("note", message->gateway.note);

@@ -156,15 +156,27 @@ def alive(pid):
         return False
 
 
-def children_of(pid):
-    found = []
+def processes():
+    """(pid, parent) of every process."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 with open(f"/proc/{entry}/stat") as stat:
-                    if int(stat.read().rpartition(")")[2].split()[1]) == pid:
-                        found.append(int(entry))
-    return found
+                    yield int(entry), int(stat.read().rpartition(")")[2].split()[1])
+
+
+def children_of(pid):
+    return [child for child, parent in processes() if parent == pid]
+
+
+def arguments_of(pid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return []
+
+
+def pids_of(program):
+    return [pid for pid, _ in processes() if arguments_of(pid)[:1] == [str(program)]]
 
 
 def name_of(pid):

@@ -1,0 +1,98 @@
+"""A language model that says what a test wants: OpenAI's chat completions, streamed, on loopback.
+
+How it answers is one of these, and may be changed at any time:
+  "say"    a short text at once
+  "tool"   asks for the tool `exec` with `command`; once it has the tool's result, a short text
+  "slow"   a short text after `delay_s`
+  "hang"   begins to answer and never ends
+"""
+
+import http.server
+import json
+import threading
+
+
+class MockModel:
+    def __init__(self, manner="say", command="true", delay_s=5):
+        self.manner, self.command, self.delay_s = manner, command, delay_s
+        self.asked = 0
+        self._closed = threading.Event()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._closed.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(model):  # pylint: disable=no-self-argument
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+                if not self.path.endswith("/chat/completions"):
+                    self.send_error(404)
+                    return
+                model.asked += 1
+                try:
+                    if body.get("stream"):
+                        self.stream(body)
+                    else:
+                        self.whole()
+                except OSError:
+                    pass  # who asked has gone
+
+            def whole(self):
+                answer = json.dumps({"id": "1", "object": "chat.completion", "model": "m1",
+                                     "choices": [{"index": 0, "finish_reason": "stop",
+                                                  "message": {"role": "assistant", "content": "Done."}}],
+                                     "usage": USAGE}).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def piece(self, delta, finish=None, **more):
+                choice = [{"index": 0, "delta": delta, "finish_reason": finish}] if delta is not None else []
+                self.say({"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m1",
+                          "choices": choice, **more})
+
+            def say(self, what):
+                text = what if isinstance(what, str) else json.dumps(what)
+                self.wfile.write(f"data: {text}\n\n".encode())
+                self.wfile.flush()
+
+            def stream(self, body):
+                manner = model.manner
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.close_connection = True
+                self.end_headers()
+                self.piece({"role": "assistant", "content": ""})
+                has_result = any(message.get("role") == "tool" for message in body.get("messages", []))
+                if manner == "hang":
+                    model._closed.wait()
+                    return
+                if manner == "slow":
+                    model._closed.wait(model.delay_s)
+                if manner == "tool" and not has_result:
+                    call = {"name": "exec", "arguments": json.dumps({"command": model.command})}
+                    self.piece({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": call}]})
+                    self.piece({}, "tool_calls")
+                else:
+                    self.piece({"content": "Done."})
+                    self.piece({}, "stop")
+                self.piece(None, usage=USAGE)
+                self.say("[DONE]")
+        return Handler
+
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
