@@ -3,19 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILL_RETRY_MS		1000
-#define UNKILLABLE_AFTER_MS	30000 /* a helper in an unkillable wait that holds nothing stops counting */
-#define ADOPT_RETRY_MS		5000
-#define SPAWN_RETRY_MS		1000 /* at least: a spawn fails without taking time, and no back-off is a setting */
-#define WORDS_WAIT_MS		2000
-#define START_STALLED_AFTER_MS	120000 /* past its allowance a start goes on as long as something moves */
-#define SUSPECT_MAX_MS		600000 /* a sentry that has gone quiet leaves no suspicion behind */
-#define PARKED_RETRY_MS		(40 * 60000)
-#define DRAIN_FIRST_BUDGET_MS	60000
-#define OWN_DRAIN_MARGIN_MS	30000
-#define OWN_DRAIN_MAX_MS	3600000
-#define JUDGE_AFTER_SLEEP_MS	60000
-#define HEALTHY_BEFORE_EXIT_MS	10000 /* an exit 0 sooner after ready is a start that did not hold */
+#define KILL_RETRY_MS            1000
+#define UNKILLABLE_AFTER_MS      30000 /* a helper in an unkillable wait that holds nothing stops counting */
+#define ADOPT_RETRY_MS           5000
+#define SPAWN_RETRY_MS           1000 /* at least: a spawn fails without taking time, and no back-off is a setting */
+#define WORDS_WAIT_MS            2000
+#define START_STALLED_AFTER_MS   120000 /* past its allowance a start goes on as long as something moves */
+#define SUSPECT_MAX_MS           600000 /* a sentry that has gone quiet leaves no suspicion behind */
+#define PARKED_RETRY_MS          (40 * 60000)
+#define DRAIN_FIRST_BUDGET_MS    60000
+#define OWN_DRAIN_MARGIN_MS      30000
+#define OWN_DRAIN_MAX_MS         3600000
+#define JUDGE_AFTER_SLEEP_MS     60000
+#define HEALTHY_BEFORE_EXIT_MS   10000 /* an exit 0 sooner after ready is a start that did not hold */
 #define INSIDE_RESTART_WINDOW_MS 3600000
 
 struct step {
@@ -42,7 +42,8 @@ static struct supervision_action *act(struct step *step, enum supervision_action
 	return action;
 }
 
-static void record(struct step *step, enum supervision_record what, enum supervision_reason reason, int64_t value)
+static void record(
+    struct step *step, enum supervision_record what, enum supervision_reason reason, int64_t value)
 {
 	const struct supervision *machine = step->machine;
 	struct supervision_action *action = act(step, DO_RECORD);
@@ -129,18 +130,21 @@ static void spawn(struct step *step)
 	act(step, DO_SPAWN);
 }
 
-/* Waits until due_ms, or longer when out of boots or paused; starts at once when nothing stands against it. */
+/* Waits until due_ms, or longer when out of boots or paused; starts at once when nothing stands against it.
+ */
 static void start_when_due(struct step *step)
 {
 	struct supervision *machine = step->machine;
 	const struct restart_policy *policy = &machine->settings->policy;
 	int64_t start_ms = machine->due_ms > machine->now_ms ? machine->due_ms : machine->now_ms;
-	int64_t boot_ms = machine->now_ms + restart_policy_boot_wait(policy, &machine->history, machine->now_ms);
+	int64_t boot_ms =
+	    machine->now_ms + restart_policy_boot_wait(policy, &machine->history, machine->now_ms);
 
 	because(step, machine->down_reason, machine->down_value);
 	if (!machine->insisted && boot_ms > start_ms) {
 		start_ms = boot_ms;
-		because(step, REASON_BOOT_BUDGET, restart_policy_boots_counted(policy, &machine->history, machine->now_ms));
+		because(step, REASON_BOOT_BUDGET,
+		    restart_policy_boots_counted(policy, &machine->history, machine->now_ms));
 	}
 	if (machine->paused_until_ms > start_ms) {
 		start_ms = machine->paused_until_ms;
@@ -205,8 +209,8 @@ static void settle(struct step *step)
 	}
 	machine->due_ms = machine->now_ms;
 	if (!machine->planned)
-		machine->due_ms += restart_policy_delay(
-		    &settings->policy, &machine->history, machine->cause, machine->ready, step->event->chance);
+		machine->due_ms += restart_policy_delay(&settings->policy, &machine->history, machine->cause,
+		    machine->ready, step->event->chance);
 	if (machine->down_reason == REASON_SPAWN_FAILED && machine->due_ms < machine->now_ms + SPAWN_RETRY_MS)
 		machine->due_ms = machine->now_ms + SPAWN_RETRY_MS;
 	start_when_due(step);
@@ -313,7 +317,8 @@ static void person_starts(struct step *step)
 		end_pause(step);
 	machine->insisted = step->event->force;
 	if (step->event->reason == REASON_FIRST_START || machine->state == STATE_STOPPED)
-		went_down_because(step, step->event->reason == REASON_NONE ? REASON_OPERATOR : step->event->reason, 0);
+		went_down_because(
+		    step, step->event->reason == REASON_NONE ? REASON_OPERATOR : step->event->reason, 0);
 	start_now(step);
 }
 
@@ -513,7 +518,8 @@ static void adopted(struct step *step)
 	act(step, DO_SAVE);
 	/* What was asked while its identity was being proved. */
 	if (!machine->wanted)
-		drain(step, machine->settings->stop_timeout_ms, machine->finishing ? REASON_SHUTDOWN : REASON_OPERATOR);
+		drain(step, machine->settings->stop_timeout_ms,
+		    machine->finishing ? REASON_SHUTDOWN : REASON_OPERATOR);
 	else if (machine->settings->ready_when_spawned)
 		become_ready(step);
 	else
@@ -571,8 +577,9 @@ static void spawn_failed(struct step *step)
 
 static enum supervision_reason exit_reason(const struct supervision_exit *exit)
 {
-	return exit->kind == EXIT_CODE ? REASON_EXIT_CODE :
-	       exit->kind == EXIT_SIGNAL ? REASON_EXIT_SIGNAL : REASON_EXIT_UNKNOWN;
+	return exit->kind == EXIT_CODE     ? REASON_EXIT_CODE
+	       : exit->kind == EXIT_SIGNAL ? REASON_EXIT_SIGNAL
+	                                   : REASON_EXIT_UNKNOWN;
 }
 
 /* It ended, and nobody had asked it to. */
@@ -606,11 +613,12 @@ static void note_end(struct step *step)
 	if (machine->last_exit.kind == EXIT_CODE && machine->last_exit.value == 0)
 		restart_history_clean_end(&machine->history);
 	if (machine->ready)
-		restart_history_healthy(&machine->settings->policy, &machine->history, machine->now_ms - machine->ready_ms);
+		restart_history_healthy(
+		    &machine->settings->policy, &machine->history, machine->now_ms - machine->ready_ms);
 	if (!machine->asked)
 		ended_unasked(step);
-	record(step, RECORD_EXITED,
-	    machine->asked ? exit_reason(&machine->last_exit) : machine->reason, machine->last_exit.value);
+	record(step, RECORD_EXITED, machine->asked ? exit_reason(&machine->last_exit) : machine->reason,
+	    machine->last_exit.value);
 	if (machine->awaiting_words)
 		act(step, DO_ASK_WORDS);
 }
@@ -881,7 +889,8 @@ static void timer_parked(struct step *step)
 	start_now(step);
 }
 
-/* How much of a sleep that has just ended lies after `from_ms`: what began since then did not sleep through it. */
+/* How much of a sleep that has just ended lies after `from_ms`: what began since then did not sleep through
+ * it. */
 static int64_t slept_since(const struct step *step, int64_t from_ms)
 {
 	int64_t since_ms = step->machine->now_ms - from_ms;
@@ -915,7 +924,8 @@ static void timer_waiting(struct step *step)
 	start_when_due(step);
 }
 
-/* The table. `never`: results of actions, which cannot arrive in that state, and timers where there is no deadline. */
+/* The table. `never`: results of actions, which cannot arrive in that state, and timers where there is no
+ * deadline. */
 /* clang-format off */
 static cell *const table[EVENT_TYPE_COUNT][STATE_COUNT] = {
 /*                      stopped        adopting       starting           running         suspect         draining           killing            backing off     parked */
@@ -946,7 +956,8 @@ static cell *const table[EVENT_TYPE_COUNT][STATE_COUNT] = {
 };
 /* clang-format on */
 
-void supervision_init(struct supervision *machine, const struct supervision_settings *settings, uint64_t first_incident)
+void supervision_init(
+    struct supervision *machine, const struct supervision_settings *settings, uint64_t first_incident)
 {
 	memset(machine, 0, sizeof(*machine));
 	machine->settings = settings;
@@ -972,7 +983,8 @@ bool supervision_cell_exists(enum supervision_state state, enum supervision_even
 	return table[type][state] != never;
 }
 
-void supervision_step(struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions)
+void supervision_step(
+    struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions)
 {
 	struct step step = {machine, event, actions};
 
@@ -989,18 +1001,18 @@ void supervision_step(struct supervision *machine, const struct supervision_even
 
 const char *supervision_state_name(enum supervision_state state)
 {
-	static const char *const names[STATE_COUNT] = {"stopped", "adopting", "starting", "running", "suspect",
-	    "draining", "killing", "backing-off", "parked"};
+	static const char *const names[STATE_COUNT] = {"stopped", "adopting", "starting", "running",
+	    "suspect", "draining", "killing", "backing-off", "parked"};
 
 	return names[state];
 }
 
 const char *supervision_event_name(enum supervision_event_type type)
 {
-	static const char *const names[EVENT_TYPE_COUNT] = {"start", "stop", "restart", "shutdown", "pause", "resume",
-	    "found", "adopted", "adopt-refused", "spawned", "spawn-failed", "tree-gone", "tree-left", "exited",
-	    "host-resumed", "timer", "ready", "progress", "words", "drain-began", "suspected", "cleared", "condemned",
-	    "config-changed"};
+	static const char *const names[EVENT_TYPE_COUNT] = {"start", "stop", "restart", "shutdown", "pause",
+	    "resume", "found", "adopted", "adopt-refused", "spawned", "spawn-failed", "tree-gone",
+	    "tree-left", "exited", "host-resumed", "timer", "ready", "progress", "words", "drain-began",
+	    "suspected", "cleared", "condemned", "config-changed"};
 
 	return names[type];
 }

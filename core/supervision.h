@@ -1,12 +1,13 @@
-/* The life of one gateway as a state machine: what happened comes in as a value, what to do comes out as values.
+/* The life of one gateway as a state machine: what happened comes in as a value, what to do comes out as
+ * values.
  *
  * Pure: no I/O, no clock, no allocation. The same step runs in production (supervise/) and in the simulator
  * (tests/simulation/), which breaks the world around it and checks, at every step:
  *
- *   never two gateways; never a start before the old tree is gone; every waiting state has a timer; starts stay
- *   within the boot budget unless a person insisted; a healthy gateway is ended only by a person or by a verdict
- *   whose evidence is recorded first; a dead one is always started again unless stopped, parked or paused; parked
- *   says why and tries again by itself.
+ *   never two gateways; never a start before the old tree is gone; every waiting state has a timer; starts
+ * stay within the boot budget unless a person insisted; a healthy gateway is ended only by a person or by a
+ * verdict whose evidence is recorded first; a dead one is always started again unless stopped, parked or
+ * paused; parked says why and tries again by itself.
  */
 #ifndef HOLDFAST_CORE_SUPERVISION_H
 #define HOLDFAST_CORE_SUPERVISION_H
@@ -17,15 +18,15 @@
 #include "core/restart_policy.h"
 
 enum supervision_state {
-	STATE_STOPPED,	   /* no gateway, none wanted */
-	STATE_ADOPTING,	   /* an earlier life's gateway was found; its identity is being proved */
-	STATE_STARTING,	   /* started, not yet ready */
-	STATE_RUNNING,	   /* ready */
-	STATE_SUSPECT,	   /* something speaks against its health; being looked at closely */
-	STATE_DRAINING,	   /* it was asked to end, or ends or restarts by itself */
-	STATE_KILLING,	   /* its whole tree is being removed */
+	STATE_STOPPED,     /* no gateway, none wanted */
+	STATE_ADOPTING,    /* an earlier life's gateway was found; its identity is being proved */
+	STATE_STARTING,    /* started, not yet ready */
+	STATE_RUNNING,     /* ready */
+	STATE_SUSPECT,     /* something speaks against its health; being looked at closely */
+	STATE_DRAINING,    /* it was asked to end, or ends or restarts by itself */
+	STATE_KILLING,     /* its whole tree is being removed */
 	STATE_BACKING_OFF, /* waits for the time of the next start */
-	STATE_PARKED,	   /* a start would fail; waits for what would change that */
+	STATE_PARKED,      /* a start would fail; waits for what would change that */
 	STATE_COUNT
 };
 
@@ -38,8 +39,8 @@ enum supervision_event_type {
 	ON_PAUSE,
 	ON_RESUME,
 	/* results of actions, delivered before anything else */
-	ON_FOUND,	  /* before the first start: the record of an earlier life names a gateway */
-	ON_ADOPTED,	  /* its identity is proved; a pidfd is held */
+	ON_FOUND,         /* before the first start: the record of an earlier life names a gateway */
+	ON_ADOPTED,       /* its identity is proved; a pidfd is held */
 	ON_ADOPT_REFUSED, /* it is gone, or not what the record says */
 	ON_SPAWNED,
 	ON_SPAWN_FAILED,
@@ -69,33 +70,33 @@ enum exit_verdict { VERDICT_CRASH, VERDICT_CONFIG_INVALID, VERDICT_MIGRATION_REQ
 enum supervision_reason {
 	REASON_NONE,
 	REASON_FIRST_START,
-	REASON_OPERATOR,	/* a person asked */
-	REASON_GATEWAY_ASKED,	/* asked from inside the gateway's own tree */
-	REASON_SHUTDOWN,	/* the supervisor ends */
-	REASON_EXIT_CODE,	/* value: the code */
-	REASON_EXIT_SIGNAL,	/* value: the signal */
-	REASON_EXIT_UNKNOWN,	/* an adopted process: the kernel tells its status to its parent only */
-	REASON_CLEAN_EXIT,	/* exit 0 that nobody asked for, after a healthy run */
-	REASON_SPAWN_FAILED,	/* value: errno */
+	REASON_OPERATOR,      /* a person asked */
+	REASON_GATEWAY_ASKED, /* asked from inside the gateway's own tree */
+	REASON_SHUTDOWN,      /* the supervisor ends */
+	REASON_EXIT_CODE,     /* value: the code */
+	REASON_EXIT_SIGNAL,   /* value: the signal */
+	REASON_EXIT_UNKNOWN,  /* an adopted process: the kernel tells its status to its parent only */
+	REASON_CLEAN_EXIT,    /* exit 0 that nobody asked for, after a healthy run */
+	REASON_SPAWN_FAILED,  /* value: errno */
 	REASON_CONFIG_INVALID,
 	REASON_MIGRATION_REQUIRED,
-	REASON_CONTENTION,	/* the port or the state directory belongs to another process */
-	REASON_BOOT_BUDGET,	/* value: boots that count */
+	REASON_CONTENTION,  /* the port or the state directory belongs to another process */
+	REASON_BOOT_BUDGET, /* value: boots that count */
 	REASON_PAUSED,
 	REASON_HUNG,
 	REASON_DEAF,
 	REASON_WATCHDOG,
 	REASON_STUCK_SESSIONS,
 	REASON_MEMORY,
-	REASON_START_STALLED,	/* past its allowance and nothing moved */
-	REASON_STOP_TIMEOUT,	/* value: ms it was given */
-	REASON_OWN_DRAIN,	/* it began to drain by itself; value: budget in ms */
+	REASON_START_STALLED, /* past its allowance and nothing moved */
+	REASON_STOP_TIMEOUT,  /* value: ms it was given */
+	REASON_OWN_DRAIN,     /* it began to drain by itself; value: budget in ms */
 	REASON_OWN_DRAIN_OVERDUE,
 	REASON_RESTARTED_ITSELF,
 	REASON_CRASH_RESTART_OFF,
-	REASON_UNKILLABLE,	/* value: processes left */
+	REASON_UNKILLABLE,       /* value: processes left */
 	REASON_UNKILLABLE_HOLDS, /* ... and they hold the port or the lock */
-	REASON_RESTART_BUDGET,	/* too many restarts asked from inside */
+	REASON_RESTART_BUDGET,   /* too many restarts asked from inside */
 	REASON_COUNT
 };
 
@@ -106,31 +107,33 @@ struct supervision_exit {
 
 struct supervision_event {
 	enum supervision_event_type type;
-	int64_t now_ms;	     /* CLOCK_BOOTTIME */
+	int64_t now_ms;      /* CLOCK_BOOTTIME */
 	uint64_t generation; /* of the gateway it speaks of; 0 where it speaks of none */
-	double chance;	     /* in [0, 1): for jitter */
-	bool force;	     /* ON_START, ON_RESTART: over back-off and budget; ON_SHUTDOWN: do not wait for the drain */
-	bool inside;	     /* ON_RESTART: asked from the gateway's own tree */
-	bool holds;	     /* ON_TREE_LEFT: what is left holds the port or the gateway's lock */
-	int64_t value;	     /* ON_PAUSE: until (INT64_MAX: until resumed); ON_DRAIN_BEGAN: budget; ON_HOST_RESUMED: ms slept;
-				ON_SPAWN_FAILED: errno; ON_TREE_LEFT: processes left; ON_CONDEMNED: evidence, not 0 */
-	enum supervision_reason reason;	      /* ON_CONDEMNED, ON_SUSPECTED; ON_START: REASON_FIRST_START or none */
-	enum exit_verdict verdict;	      /* ON_WORDS */
-	struct supervision_exit exit;	      /* ON_EXITED */
+	double chance;       /* in [0, 1): for jitter */
+	bool force;  /* ON_START, ON_RESTART: over back-off and budget; ON_SHUTDOWN: do not wait for the drain
+	              */
+	bool inside; /* ON_RESTART: asked from the gateway's own tree */
+	bool holds;  /* ON_TREE_LEFT: what is left holds the port or the gateway's lock */
+	int64_t value; /* ON_PAUSE: until (INT64_MAX: until resumed); ON_DRAIN_BEGAN: budget; ON_HOST_RESUMED:
+	                  ms slept; ON_SPAWN_FAILED: errno; ON_TREE_LEFT: processes left; ON_CONDEMNED:
+	                  evidence, not 0 */
+	enum supervision_reason reason; /* ON_CONDEMNED, ON_SUSPECTED; ON_START: REASON_FIRST_START or none */
+	enum exit_verdict verdict;      /* ON_WORDS */
+	struct supervision_exit exit;   /* ON_EXITED */
 };
 
 enum supervision_action_type {
-	DO_ADOPT,	 /* prove the identity of the gateway found; answer ON_ADOPTED or ON_ADOPT_REFUSED */
-	DO_SPAWN,	 /* start `generation`; answer ON_SPAWNED or ON_SPAWN_FAILED at once */
-	DO_TERMINATE,	 /* SIGTERM to the gateway process */
-	DO_KILL_TREE,	 /* SIGKILL to the whole tree; answer ON_TREE_GONE or ON_TREE_LEFT at once */
-	DO_PROBE_START,	 /* ask the sentry to say ON_READY and ON_PROGRESS for `generation` */
-	DO_ASK_WORDS,	 /* ask the sentry what the last lines of `generation` said */
+	DO_ADOPT,        /* prove the identity of the gateway found; answer ON_ADOPTED or ON_ADOPT_REFUSED */
+	DO_SPAWN,        /* start `generation`; answer ON_SPAWNED or ON_SPAWN_FAILED at once */
+	DO_TERMINATE,    /* SIGTERM to the gateway process */
+	DO_KILL_TREE,    /* SIGKILL to the whole tree; answer ON_TREE_GONE or ON_TREE_LEFT at once */
+	DO_PROBE_START,  /* ask the sentry to say ON_READY and ON_PROGRESS for `generation` */
+	DO_ASK_WORDS,    /* ask the sentry what the last lines of `generation` said */
 	DO_WATCH_CONFIG, /* ask the sentry to say ON_CONFIG_CHANGED; value 0: no more */
-	DO_RECORD,	 /* write an event down: `record`, `reason`, `value`, `incident` */
-	DO_SAVE,	 /* the machine changed in a way the next life must know */
-	DO_REFUSE,	 /* tell the asker no: `reason` */
-	DO_FINISH	 /* the supervisor may end: nothing of the gateway is left */
+	DO_RECORD,       /* write an event down: `record`, `reason`, `value`, `incident` */
+	DO_SAVE,         /* the machine changed in a way the next life must know */
+	DO_REFUSE,       /* tell the asker no: `reason` */
+	DO_FINISH        /* the supervisor may end: nothing of the gateway is left */
 };
 
 /* What happened, for the record. The names people see are in supervise/narrate.c. */
@@ -165,7 +168,7 @@ struct supervision_action {
 	enum supervision_record record;
 	enum supervision_reason reason;
 	int64_t reason_value; /* exit code, signal, errno ...: what belongs to the reason */
-	int64_t value;	      /* what belongs to the record: a duration, a count */
+	int64_t value;        /* what belongs to the record: a duration, a count */
 	uint64_t incident;
 };
 
@@ -180,8 +183,8 @@ struct supervision_settings {
 	struct restart_policy policy;
 	bool restart_on[RESTART_CAUSE_COUNT];
 	bool ready_when_spawned; /* there is no start-up probe */
-	bool reads_words;	 /* an exit code is read with the gateway's last words */
-	int config_exit_code;	 /* 0: none */
+	bool reads_words;        /* an exit code is read with the gateway's last words */
+	int config_exit_code;    /* 0: none */
 	int64_t stop_timeout_ms, startup_timeout_ms, hang_grace_ms;
 };
 
@@ -192,16 +195,16 @@ struct supervision {
 
 	enum supervision_state state;
 	int64_t now_ms, since_ms, deadline_ms; /* deadline 0: none */
-	int64_t armed_ms;		       /* when the deadline was set */
-	enum supervision_reason reason; /* why the state is what it is */
+	int64_t armed_ms;                      /* when the deadline was set */
+	enum supervision_reason reason;        /* why the state is what it is */
 	int64_t reason_value;
 	enum supervision_reason down_reason; /* why it last went down, or why it is started */
 	int64_t down_value;
 
-	bool wanted;	/* there should be a gateway */
-	bool finishing; /* the supervisor ends once there is none */
+	bool wanted;         /* there should be a gateway */
+	bool finishing;      /* the supervisor ends once there is none */
 	bool stopped_before; /* in its earlier life it had been told to keep the gateway down */
-	bool insisted;	/* the next start is over the boot budget */
+	bool insisted;       /* the next start is over the boot budget */
 
 	uint64_t generation;
 	uint64_t restarts;
@@ -214,13 +217,14 @@ struct supervision {
 	bool planned; /* the next start needs no back-off */
 	bool own_drain;
 	enum restart_cause cause;
-	enum supervision_reason park; /* the next start would fail for this reason; REASON_NONE: it may be tried */
+	enum supervision_reason
+	    park; /* the next start would fail for this reason; REASON_NONE: it may be tried */
 	bool awaiting_words, told_left, asked_twice;
 	int64_t words_until_ms, kill_began_ms, due_ms;
 	struct supervision_exit last_exit;
 
 	int64_t paused_until_ms; /* 0: not paused */
-	int64_t judge_after_ms;	 /* verdicts before this time were formed while the host slept */
+	int64_t judge_after_ms;  /* verdicts before this time were formed while the host slept */
 	int64_t inside_restarts_ms[SUPERVISION_INSIDE_RESTARTS_MAX];
 
 	uint64_t incident, next_incident; /* incident 0: none is open */
@@ -229,14 +233,17 @@ struct supervision {
 };
 
 /* `settings` is borrowed for the machine's life; `first_incident` is the number of its first incident. */
-void supervision_init(struct supervision *machine, const struct supervision_settings *settings, uint64_t first_incident);
+void supervision_init(
+    struct supervision *machine, const struct supervision_settings *settings, uint64_t first_incident);
 
-/* Right after supervision_init: takes over what the last DO_SAVE (or DO_SPAWN) of an earlier life, in this boot of the
- * host, left of its machine. `earlier` is copied from; its pointers and its clock-bound state are not used. */
+/* Right after supervision_init: takes over what the last DO_SAVE (or DO_SPAWN) of an earlier life, in this
+ * boot of the host, left of its machine. `earlier` is copied from; its pointers and its clock-bound state are
+ * not used. */
 void supervision_inherit(struct supervision *machine, const struct supervision *earlier);
 
 /* One event. `actions` is filled anew, to be carried out in order. */
-void supervision_step(struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions);
+void supervision_step(
+    struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions);
 
 /* When ON_TIMER is due, or 0 for never. */
 static inline int64_t supervision_deadline_ms(const struct supervision *machine)
@@ -246,8 +253,9 @@ static inline int64_t supervision_deadline_ms(const struct supervision *machine)
 
 bool supervision_is_paused(const struct supervision *machine, int64_t now_ms);
 
-/* Whether the table has a cell for this event in this state: cells that have none are results of actions, which
- * cannot arrive there, and timers of states that have none; a step into one of them is a broken invariant and aborts. */
+/* Whether the table has a cell for this event in this state: cells that have none are results of actions,
+ * which cannot arrive there, and timers of states that have none; a step into one of them is a broken
+ * invariant and aborts. */
 bool supervision_cell_exists(enum supervision_state state, enum supervision_event_type type);
 
 /* "running", "backing-off": the names of `status`. */

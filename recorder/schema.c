@@ -153,8 +153,8 @@ static int check_owner(struct store *store, int64_t *version, struct error *why)
 	return 0;
 }
 
-/* A dead supervisor's recorder may still be at it when the next one's begins: the version counts that is read under
- * the lock. */
+/* A dead supervisor's recorder may still be at it when the next one's begins: the version counts that is read
+ * under the lock. */
 static int migrate(struct store *store, struct error *why)
 {
 	for (;;) {
@@ -173,7 +173,9 @@ static int migrate(struct store *store, struct error *why)
 		    sqlite3_exec(store->database, finish, NULL, NULL, NULL) != SQLITE_OK)
 			return store_fault(store, why);
 	}
-	return sqlite3_exec(store->database, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fault(store, why);
+	return sqlite3_exec(store->database, "COMMIT", NULL, NULL, NULL) == SQLITE_OK
+	           ? 0
+	           : store_fault(store, why);
 }
 
 static int prepare_statements(struct store *store, struct error *why)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 #define EVENTS_FILE_NAME "events"
 #define EVENTS_MAGIC	 0x48455654u
 #define EVENTS_VERSION	 1
+#define TRIM_EVENTS	 32
 
 static bool is_ours(const struct pending_events *pending)
 {
@@ -28,7 +30,8 @@ static bool is_ours(const struct pending_events *pending)
 
 static void begin_life(struct pending_events *pending)
 {
-	memset(pending, 0, sizeof(*pending));
+	/* The ring is left alone: what has not been counted is not looked at, and touching it would cost its memory. */
+	memset(pending, 0, offsetof(struct pending_events, ring));
 	if (getrandom(&pending->life, sizeof(pending->life), GRND_NONBLOCK) < 0)
 		pending->life = (uint64_t)clock_real_ms() ^ ((uint64_t)getpid() << 44);
 	pending->life >>= 1; /* the store's integers are signed */
@@ -151,6 +154,20 @@ void events_resend(struct supervisor *supervisor)
 	events_send(supervisor);
 }
 
+/* Events that are on disk and shown need no memory of ours: now and then the ring's pages are given back. */
+static void trim(struct supervisor *supervisor)
+{
+	const struct pending_events *pending = supervisor->pending;
+	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (pending->stored != pending->last || supervisor->shown != pending->last ||
+	    pending->last - supervisor->trimmed < TRIM_EVENTS)
+		return;
+	supervisor->trimmed = pending->last;
+	/* The first page has the counts. */
+	madvise((char *)supervisor->pending + page_bytes, sizeof(*pending) - page_bytes, MADV_DONTNEED);
+}
+
 void events_acknowledge(struct supervisor *supervisor, uint64_t life, uint64_t sequence)
 {
 	struct pending_events *pending = supervisor->pending;
@@ -160,6 +177,7 @@ void events_acknowledge(struct supervisor *supervisor, uint64_t life, uint64_t s
 	pending->stored = sequence;
 	tell_dropped(supervisor);
 	events_send(supervisor);
+	trim(supervisor);
 }
 
 void events_store_state(struct supervisor *supervisor, bool writable, const char *why)

@@ -128,7 +128,7 @@ int ownership_take(struct supervisor *supervisor, struct error *why)
 		return result;
 	supervisor->record_fd = record_open(supervisor->runtime_fd);
 	if (supervisor->record_fd < 0)
-		return error_set(why, supervisor->record_fd, "The runtime record in %s cannot be written: %s.",
+		return error_set(why, supervisor->record_fd, "The runtime record in %s cannot be written: %s. Mend that, or choose another directory with --runtime-dir.",
 		    settings_string(settings, settings->runtime_dir), strerror(-supervisor->record_fd));
 	return 0;
 }

@@ -110,6 +110,7 @@ struct supervisor {
 	struct pending_events *pending;
 	uint64_t sent;	/* sequence of the last event given to the recorder */
 	uint64_t shown; /* and to the sentry, for the terminal */
+	uint64_t trimmed; /* the newest event when the ring's pages were last given back */
 	bool store_writable;
 	char store_why[128];
 

@@ -107,7 +107,7 @@ void checks_new_life(struct world *world, bool found)
 	checks->judge_after_ms = checks->not_before_ms = 0;
 	checks->parked_for = checks->must_park = REASON_NONE;
 	checks->words_asked_ms = 0;
-	checks->told_left = false;
+	checks->told_left = checks->may_park = false;
 	checks->was_held_down = checks->was_ending = true;
 	checks->gateway = (struct checks_gateway){
 	    .started_ms = world->now_ms, .moved_ms = world->now_ms, .asked = !checks->wish};

@@ -68,7 +68,8 @@ struct checks {
 	int64_t words_asked_ms;            /* 0: not */
 	enum supervision_reason must_park; /* what its last words said, in time */
 	struct supervision_exit exit;
-	bool told_left;
+	bool may_park, told_left;
+	int64_t held_since_ms;
 
 	bool was_held_down, was_ending;
 	int64_t down_since_ms, unwanted_since_ms;

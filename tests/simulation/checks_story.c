@@ -3,6 +3,9 @@
 
 #include "tests/simulation/world.h"
 
+#define WORDS_WAIT_MS          2000
+#define SPAWN_RETRY_MS         1000
+#define LAST_LOOK_MS           30000
 #define STILL_MS               120000
 #define OWN_DRAIN_MARGIN_MS    30000
 #define OWN_DRAIN_MAX_MS       3600000
@@ -17,10 +20,10 @@ static bool is_up(enum supervision_state state)
 	       state == STATE_DRAINING;
 }
 
-static bool was_refused(const struct supervision_actions *actions)
+static bool has_action(const struct supervision_actions *actions, enum supervision_action_type type)
 {
 	for (uint32_t i = 0; i < actions->count; i++)
-		if (actions->list[i].type == DO_REFUSE)
+		if (actions->list[i].type == type)
 			return true;
 	return false;
 }
@@ -60,7 +63,7 @@ static void note_people(struct world *world, const struct supervision_event *eve
 	switch (event->type) {
 	case ON_START:
 	case ON_RESTART:
-		if (checks->finishing || was_refused(actions))
+		if (checks->finishing || has_action(actions, DO_REFUSE))
 			break;
 		if (!event->inside) {
 			note_start(world, event, before);
@@ -133,7 +136,7 @@ static bool is_verdict_allowed(const struct world *world, const struct supervisi
 		       checks->now_ms >= gateway->moved_ms + STILL_MS &&
 		       checks->now_ms >= gateway->started_ms + world->settings.startup_timeout_ms;
 	return before == STATE_DRAINING && action->reason == REASON_OWN_DRAIN_OVERDUE &&
-	       gateway->drain_ends_ms != 0 && checks->now_ms >= gateway->drain_ends_ms;
+	       gateway->drain_ends_ms != 0 && checks->now_ms >= gateway->drain_ends_ms + LAST_LOOK_MS;
 }
 
 static void check_condemned(struct world *world, const struct supervision_event *event,
@@ -186,6 +189,7 @@ static void note_end(struct world *world, const struct supervision_event *event)
 		for (int cause = 0; cause < RESTART_CAUSE_COUNT; cause++)
 			checks->attempts[cause] = 0;
 	checks->first_was_ready = gateway->ready;
+	checks->exit = event->exit;
 	if (gateway->asked || gateway->condemned)
 		return;
 	checks->cause = RESTART_CRASH;
@@ -261,6 +265,9 @@ static void note_record(struct world *world, const struct supervision_event *eve
 		note_stopped(world, action);
 		break;
 	case RECORD_TREE_LEFT:
+		checks->told_left = true;
+		if (action->reason == REASON_UNKILLABLE && world->gateway.alive)
+			checks_violate(world, CHECK_UNKILLABLE_IS_TOLD, "the gateway itself is given up on");
 		if (checks->now_ms - checks->kill_began_ms < UNKILLABLE_AFTER_MS)
 			checks_violate(world, CHECK_NO_START_OVER_OLD_TREE,
 			    "given up on after %" PRId64 " ms", checks->now_ms - checks->kill_began_ms);
@@ -270,23 +277,96 @@ static void note_record(struct world *world, const struct supervision_event *eve
 	}
 }
 
-/* The shortest wait there may be before the start after this failure, and counts it. */
-static void count_failure(struct world *world)
+static double base_wait_ms(
+    const struct checks *checks, const struct restart_policy *policy, uint32_t failures)
 {
-	struct checks *checks = &world->checks;
-	const struct restart_policy *policy = &world->settings.policy;
-	uint32_t failures = checks->attempts[checks->cause]++;
-	double wait_ms = (double)policy->initial_ms;
+	double wait_ms = (double)policy->initial_ms, max_ms = (double)policy->max_ms;
 
 	if (failures == 0 && policy->immediate_first && checks->first_was_ready)
-		return;
-	for (uint32_t i = policy->immediate_first ? 1 : 0; i < failures && wait_ms < (double)policy->max_ms;
-	     i++)
+		return 0;
+	for (uint32_t i = policy->immediate_first ? 1 : 0; i < failures && wait_ms < max_ms; i++)
 		wait_ms *= policy->factor;
-	if (wait_ms > (double)policy->max_ms)
-		wait_ms = (double)policy->max_ms;
-	wait_ms *= 1 - policy->jitter;
-	checks->not_before_ms = checks->now_ms + (wait_ms > 1 ? (int64_t)wait_ms - 1 : 0);
+	return wait_ms > max_ms ? max_ms : wait_ms;
+}
+
+/* Everything is gone and it is to be started again: how soon it may be, and how late. */
+static void check_wait(struct world *world, const struct supervision_event *event)
+{
+	struct checks *checks = &world->checks;
+	const struct supervision *machine = &world->machine;
+	const struct restart_policy *policy = &world->settings.policy;
+	bool is_held = machine->reason == REASON_BOOT_BUDGET || machine->reason == REASON_PAUSED;
+	double least_ms = 0, most_ms = 0;
+
+	if (!checks->planned) {
+		double wait_ms = base_wait_ms(checks, policy, checks->attempts[checks->cause]++);
+
+		least_ms = wait_ms * (1 - policy->jitter) - 1;
+		most_ms = wait_ms * (1 + policy->jitter) + 1;
+	}
+	if (event->type == ON_SPAWN_FAILED && most_ms < SPAWN_RETRY_MS)
+		most_ms = SPAWN_RETRY_MS;
+	if (least_ms > 0)
+		checks->not_before_ms = checks->now_ms + (int64_t)least_ms;
+	if (machine->state == STATE_BACKING_OFF && !is_held &&
+	    (double)(machine->deadline_ms - checks->now_ms) > most_ms)
+		checks_violate(world, CHECK_BACK_OFF,
+		    "waits %" PRId64 " ms, and %.0f ms are the most there is reason for",
+		    machine->deadline_ms - checks->now_ms, most_ms);
+}
+
+/* The gateway's last words, when they come in time, decide whether another start would do. */
+static void check_words(struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_actions *actions)
+{
+	static const enum supervision_reason parks[] = {[VERDICT_CRASH] = REASON_NONE,
+	    [VERDICT_CONFIG_INVALID] = REASON_CONFIG_INVALID,
+	    [VERDICT_MIGRATION_REQUIRED] = REASON_MIGRATION_REQUIRED,
+	    [VERDICT_CONTENTION] = REASON_NONE};
+	struct checks *checks = &world->checks;
+	enum supervision_state after = world->machine.state;
+
+	if (event->type == ON_WORDS && before == STATE_KILLING && event->generation == checks->generation &&
+	    checks->words_asked_ms != 0) {
+		/* A wait that the host slept through is longer: then it may listen, and need not. */
+		if (checks->now_ms < checks->words_asked_ms + WORDS_WAIT_MS)
+			checks->must_park = parks[event->verdict];
+		checks->may_park |= parks[event->verdict] != REASON_NONE;
+		checks->words_asked_ms = 0;
+	}
+	if (has_action(actions, DO_ASK_WORDS))
+		checks->words_asked_ms = checks->now_ms;
+	if (before != STATE_KILLING || after == STATE_KILLING)
+		return;
+	if (checks->must_park != REASON_NONE && checks->wish && after != STATE_PARKED)
+		checks_violate(
+		    world, CHECK_PARKED_SAYS_WHY, "it said why it will not start, and is started again");
+	if (!checks->may_park && after == STATE_PARKED &&
+	    (checks->exit.kind != EXIT_CODE || checks->exit.value != world->settings.config_exit_code))
+		checks_violate(world, CHECK_PARKED_SAYS_WHY, "nothing said that it would not start");
+	checks->must_park = REASON_NONE;
+	checks->may_park = false;
+	checks->words_asked_ms = 0;
+}
+
+static void note_killing(struct checks *checks)
+{
+	checks->kill_began_ms = checks->now_ms;
+	checks->held_since_ms = checks->now_ms;
+	checks->told_left = false;
+}
+
+static void check_told(struct world *world, const struct supervision_event *event)
+{
+	struct checks *checks = &world->checks;
+
+	if (event->type == ON_HOST_RESUMED) /* what it slept through does not count */
+		checks->held_since_ms = checks->now_ms;
+	else if (event->type == ON_TREE_LEFT && event->holds && !checks->told_left &&
+	         checks->now_ms - checks->held_since_ms >= UNKILLABLE_AFTER_MS)
+		checks_violate(world, CHECK_UNKILLABLE_IS_TOLD,
+		    "%" PRId64 " processes have been left for %" PRId64 " ms", event->value,
+		    checks->now_ms - checks->held_since_ms);
 }
 
 void checks_story(struct world *world, const struct supervision_event *event, enum supervision_state before,
@@ -300,7 +380,7 @@ void checks_story(struct world *world, const struct supervision_event *event, en
 	if (event->type == ON_SPAWNED)
 		boot_began(checks, checks->gateway.started_ms);
 	if (after == STATE_KILLING && before != STATE_KILLING)
-		checks->kill_began_ms = checks->now_ms;
+		note_killing(checks);
 	if (after != STATE_PARKED)
 		checks->parked_for = REASON_NONE;
 	for (uint32_t i = 0; i < actions->count; i++) {
@@ -309,9 +389,11 @@ void checks_story(struct world *world, const struct supervision_event *event, en
 		if (actions->list[i].type == DO_RECORD)
 			note_record(world, event, before, &actions->list[i]);
 	}
-	if ((before == STATE_KILLING || event->type == ON_SPAWN_FAILED) && !checks->planned &&
+	if ((before == STATE_KILLING || event->type == ON_SPAWN_FAILED) &&
 	    (after == STATE_BACKING_OFF || after == STATE_STARTING))
-		count_failure(world);
+		check_wait(world, event);
+	check_words(world, event, before, actions);
+	check_told(world, event);
 	if (event->type == ON_CONFIG_CHANGED || (event->type == ON_TIMER && before == STATE_PARKED))
 		checks->not_before_ms = 0;
 }

@@ -171,8 +171,8 @@ PLANT(stops_after_a_crash)
 PLANT(waits_a_day)
 {
 	supervision_step(machine, event, actions);
-	if (machine->state == STATE_BACKING_OFF && event->type == ON_TREE_GONE &&
-	    machine->deadline_ms < INT64_MAX - DAY_MS)
+	if (machine->state == STATE_BACKING_OFF && machine->reason == REASON_BOOT_BUDGET &&
+	    event->type == ON_TREE_GONE)
 		machine->deadline_ms += DAY_MS;
 }
 
@@ -289,11 +289,9 @@ PLANT(lets_the_gateway_undo_a_stop)
 
 PLANT(stops_without_end)
 {
-	enum supervision_state before = machine->state;
-
 	supervision_step(machine, event, actions);
-	if (machine->state == STATE_DRAINING && before != STATE_DRAINING)
-		machine->deadline_ms += DAY_MS;
+	if (event->type == ON_TIMER && machine->state == STATE_KILLING && machine->alive)
+		drop_actions(actions, DO_KILL_TREE);
 }
 
 PLANT(saves_nothing)
@@ -307,6 +305,43 @@ PLANT(leaves_before_the_gateway)
 	supervision_step(machine, event, actions);
 	if (event->type == ON_SHUTDOWN && machine->alive && !has_action(actions, DO_KILL_TREE))
 		add_action(actions, DO_FINISH, machine->generation);
+}
+
+PLANT(tells_nobody)
+{
+	uint32_t kept = 0;
+
+	supervision_step(machine, event, actions);
+	for (uint32_t i = 0; i < actions->count; i++)
+		if (actions->list[i].type != DO_RECORD || actions->list[i].reason != REASON_UNKILLABLE_HOLDS)
+			actions->list[kept++] = actions->list[i];
+	actions->count = kept;
+}
+
+PLANT(does_not_listen)
+{
+	struct supervision_event changed = *event;
+
+	if (event->type == ON_WORDS)
+		changed.verdict = VERDICT_CRASH;
+	supervision_step(machine, &changed, actions);
+}
+
+PLANT(never_forgets_failures)
+{
+	struct restart_history before = machine->history;
+
+	supervision_step(machine, event, actions);
+	for (int cause = 0; cause < RESTART_CAUSE_COUNT; cause++)
+		if (machine->history.attempts[cause] < before.attempts[cause])
+			machine->history.attempts[cause] = before.attempts[cause];
+}
+
+PLANT(does_not_finish)
+{
+	supervision_step(machine, event, actions);
+	if (event->type == ON_TREE_GONE)
+		drop_actions(actions, DO_FINISH);
 }
 
 const struct plant plants[] = {
@@ -335,7 +370,7 @@ const struct plant plants[] = {
         condemns_slow_starts},
     {"stops-after-a-crash", "a gateway that crashed stays down", CHECK_DEAD_IS_RESTARTED,
         stops_after_a_crash},
-    {"waits-a-day", "back-off takes a day longer", CHECK_DEAD_IS_RESTARTED, waits_a_day},
+    {"waits-a-day", "the wait for the boot budget takes a day longer", CHECK_DEAD_IS_RESTARTED, waits_a_day},
     {"does-not-hear-ready", "ready is taken for mere progress", CHECK_UP_IS_NOTICED, does_not_hear_ready},
     {"believes-any-ready", "an earlier gateway's ready is taken for this one's", CHECK_READY_IS_TRUE,
         believes_any_ready},
@@ -353,11 +388,19 @@ const struct plant plants[] = {
     {"forgets-a-stop", "a stop is obeyed and forgotten", CHECK_STOP_HOLDS, forgets_a_stop},
     {"lets-the-gateway-undo-a-stop", "what the gateway asks for is taken for a person's wish",
         CHECK_STOP_HOLDS, lets_the_gateway_undo_a_stop},
-    {"stops-without-end", "a gateway that ignores SIGTERM is given a day more", CHECK_STOP_HOLDS,
+    {"stops-without-end", "a gateway that ignores SIGTERM is never killed", CHECK_STOP_HOLDS,
         stops_without_end},
     {"saves-nothing", "only starts are saved for the next life", CHECK_SAVED, saves_nothing},
     {"leaves-before-the-gateway", "the supervisor ends before the gateway has", CHECK_FINISH_LEAVES_NOTHING,
         leaves_before_the_gateway},
+    {"does-not-finish", "the supervisor never ends after a drain", CHECK_FINISH_LEAVES_NOTHING,
+        does_not_finish},
+    {"tells-nobody", "what cannot be killed and holds the port is told to nobody", CHECK_UNKILLABLE_IS_TOLD,
+        tells_nobody},
+    {"does-not-listen", "a gateway that says why it will not start is started again", CHECK_PARKED_SAYS_WHY,
+        does_not_listen},
+    {"never-forgets-failures", "failures count for ever, however healthy it has been", CHECK_BACK_OFF,
+        never_forgets_failures},
 };
 
 const size_t plant_count = sizeof(plants) / sizeof(plants[0]);

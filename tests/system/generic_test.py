@@ -406,6 +406,171 @@ def processes_with_marker(place):
     return [pid for pid in place.left() if "HOLDFAST_GENERATION" in environment_of(pid)]
 
 
+# Each line has the next number, about a thousand a second.
+COUNTER = """\
+import itertools, os, time
+for number in itertools.count():
+    os.write(1, f'line {number}\\n'.encode())
+    open('written', 'w').write(str(number))
+    while os.path.exists('hush'):
+        time.sleep(0.01)
+    time.sleep(0.001)
+"""
+
+
+@test("no line of the console is lost or doubled when the supervisor is killed and the next one comes")
+def console_goes_on(place):
+    supervisor = place.run_ready("python3", "-c", COUNTER)
+
+    def number():
+        text = (place.root / "written").read_text() if (place.root / "written").exists() else ""
+        return int(text or -1)
+    for _ in range(5):
+        at = number()
+        place.wait_for(lambda: number() > at + 200, "lines")
+        supervisor.kill()
+        supervisor.wait()
+        at = number()
+        wait_for(lambda: number() > at + 100, "lines while nobody supervises")
+        supervisor = place.run_ready("python3", "-c", COUNTER)
+    (place.root / "hush").touch()
+    last = wait_for(lambda: (lambda before: (time.sleep(0.05), number() == before and before)[1])(number()), "rest")
+    log = place.state_dir / "console.log"
+    place.wait_for(lambda: f"line {last}\n" in log.read_text(), "last line")
+    seen = [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("line ")]
+    missing = sorted(set(range(last + 1)) - set(seen))
+    expect(not missing, len(missing), "lines are missing:", missing[:10])
+    expect_equal(len(seen), last + 1, "lines")
+    expect_equal(seen, sorted(seen), "order")
+    return f"{last + 1} lines through 6 lives"
+
+
+@test("no event is lost or doubled when supervisor and recorder are killed in the middle of a storm of crashes")
+def events_go_on(place):
+    place.settings({"backoff": NO_BACKOFF})
+    place.at_start("exec 9>alone; flock -n 9 || echo twin >>twins; sleep 0.02; exit 1")
+    for nth in range(6):
+        supervisor = place.run()
+        crashed = len(place.starts())
+        place.wait_for(lambda: len(place.starts()) > crashed + 8, "crashes")
+        recorder = place.workers()["recorder"]
+        if nth % 2 and recorder:
+            kill(recorder)
+        supervisor.kill()
+        supervisor.wait()
+    place.at_start("")
+    place.run_ready()
+    place.last_event()
+    events = place.events()
+    expect("store.replaced" not in [event["kind"] for event in events], "the store was replaced")
+    generations = [event["evidence"]["generation"] for event in events if event["kind"] == "gateway.started"]
+    dropped = sum(event["evidence"]["dropped"] for event in events if event["kind"] == "events.dropped")
+    # A start whose supervisor died before it wrote it down is seen by its end, or by what the next life finds.
+    expect_equal(generations, sorted(set(generations)), "generations, each once and in order")
+    missing = sorted(set(range(1, generations[-1] + 1)) - set(generations))
+    expect(len(missing) <= 6 + dropped, len(missing), "starts are not recorded:", missing)
+    expect(not (place.root / "twins").exists(), "two gateways at once")
+    return f"{generations[-1]} generations, {len(missing)} starts unrecorded at 6 deaths of the supervisor"
+
+
+@test("many people at once: whatever they ask for, there are never two gateways, and the last word counts")
+def crowd(place):
+    place.settings({"backoff": NO_BACKOFF})
+    place.at_start("exec 9>alone; flock -n 9 || echo twin >>twins")
+    place.run_ready()
+    words = ["restart", "stop", "start", "restart", "pause", "resume"]
+    crowd = [subprocess.Popen([HOLDFAST, words[nth % len(words)], *place.where(),
+                               *(["--no-wait"] if words[nth % len(words)] in ("restart", "stop", "start") else [])],
+                              env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             for nth in range(60)]
+    for one in crowd:
+        one.wait(30)
+    place.done("resume")
+    place.done("start")
+    place.wait_ready()
+    expect_equal(len([pid for pid in place.starts() if is_alive(pid)]), 1, "gateways")
+    place.done("stop")
+    expect_equal([pid for pid in place.starts() if is_alive(pid)], [], "gateways after the stop")
+    expect(not (place.root / "twins").exists(), "two gateways at once")
+
+
+@test("of several runs at once one supervises, and the others are refused and touch nothing")
+def race(place):
+    place.at_start("exec 9>alone; flock -n 9 || echo twin >>twins")
+    runs = [place.run(wait=False) for _ in range(8)]
+    wait_for(lambda: sum(run.poll() is None for run in runs) == 1, "seven refusals")
+    expect_equal(sorted(run.returncode for run in runs if run.poll() is not None), [78] * 7, "exit statuses")
+    winner = next(run for run in runs if run.poll() is None)
+    place.runs.remove(winner)
+    place.runs.append(winner)
+    place.wait_ready()
+    expect_equal(place.status()["supervisor"]["pid"], winner.pid)
+    expect_equal(len(place.starts()), 1, "starts")
+    expect_equal(place.end(), 0, "exit status")
+    place.expect_nothing_left()
+
+
+@test("a runtime directory on a full disk: it supervises, or says why not and starts nothing")
+def runtime_full(place):
+    if os.geteuid() != 0:
+        raise Skip("a file system of its own needs root")
+    place.runtime_dir.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "tmpfs", str(place.runtime_dir)], check=True)
+    place.mounts.append(place.runtime_dir)
+    with open(place.runtime_dir / "ballast", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+    supervisor = place.run(wait=False)
+    wait_for(lambda: supervisor.poll() is not None or place.command("status").returncode in (0, 4), "answer or refusal")
+    if supervisor.poll() is not None:
+        expect_equal(supervisor.returncode, 78, "exit status")
+        expect_equal(place.starts(), [], "starts")
+        said = place.console().strip()
+        expect(str(place.runtime_dir) in said and len(said.splitlines()) == 1, said)
+        return said
+    place.wait_ready()
+    pid = place.pid()
+    kill(pid)
+    place.wait_ready(other_than=pid)
+    place.wait_event("gateway.recovered")
+    expect_equal(place.end(), 0, "exit status")
+    return "it supervises"
+
+
+SLOW_TO_SERVE = """\
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if os.path.exists('open') and self.path == '/up' else 503)
+        self.end_headers()
+    def log_message(self, *words):
+        pass
+http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@test("with a start-up probe it is starting until the probe says ready, in every life of the supervisor")
+def probed(place):
+    port = free_port()
+    place.settings({"gateway": {"port": port}, "health": {"readyPath": "/up"}})
+    command = ("python3", "-c", SLOW_TO_SERVE, str(port))
+    supervisor = place.run(*command)
+    gateway = place.wait_state("starting")["gateway"]["pid"]
+    expect_equal(place.command("status").returncode, 4, "status")
+    steady(lambda: place.status()["state"] == "starting", "it was called ready", 1)
+    supervisor.kill()
+    supervisor.wait()
+    place.run(*command)
+    steady(lambda: place.status()["state"] in ("starting", "adopting"), "it was called ready", 1)
+    (place.root / "open").touch()
+    expect_equal(place.wait_ready()["gateway"]["pid"], gateway, "pid")
+    place.wait_event("gateway.ready")
+    expect_equal(place.command("status").returncode, 0, "status")
+
+
 # ---- one owner -----------------------------------------------------------------------------------------------------
 
 @test("a second run is refused with 78 and names the first, which is not touched")

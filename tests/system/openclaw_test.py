@@ -3,7 +3,8 @@
 
 Usage: openclaw_test.py [WORD...]: only the tests whose names contain one of the words. BUILD_DIRECTORY says which build
 is tried (default: build). Needs what tools/install-openclaw puts into .local/: without it the tests are skipped, in CI
-(CI=true) they fail. About six minutes, most of them spent waiting for the boot budget. Prints TAP.
+(CI=true) they fail. Under six minutes, most of them spent waiting for the boot budget; LONG=1 adds what need not be
+seen at every change. Prints TAP.
 """
 
 import http.client
@@ -167,6 +168,22 @@ def boot_budget(place):
         place.wait_event("gateway.recovered", before)
         expect_equal(place.kinds(before).count("gateway.started"), 1, "starts")
         return said + "; it came, and its channels are on"
+
+
+if os.environ.get("LONG"):
+    @test(f"{NEW}: a fourth start that an operator insists on does leave the channels off (so the wait is needed)")
+    def insisted(place):
+        with Home(place) as home:
+            home.run()
+            for nth in range(3):
+                pid = home.ready()["gateway"]["pid"]
+                kill(pid)
+                if nth < 2:
+                    home.ready(other_than=pid)
+            place.wait_state("backing-off")
+            place.done("start", "--force", "--no-wait")
+            home.ready(other_than=pid)
+            expect(CHANNELS_SUPPRESSED in home.words(), "its channels are on all the same")
 
 
 def status_wait(status):
