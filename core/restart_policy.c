@@ -7,7 +7,8 @@
 void restart_history_boot(struct restart_history *history, int64_t now_ms)
 {
 	if (history->boot_count == RESTART_BOOTS_KEPT) {
-		memmove(history->boots_ms, history->boots_ms + 1, sizeof(history->boots_ms) - sizeof(history->boots_ms[0]));
+		memmove(history->boots_ms, history->boots_ms + 1,
+		    sizeof(history->boots_ms) - sizeof(history->boots_ms[0]));
 		history->boot_count--;
 	}
 	history->boots_ms[history->boot_count++] = now_ms;
@@ -19,7 +20,8 @@ void restart_history_clean_end(struct restart_history *history)
 		history->boot_count--;
 }
 
-void restart_history_healthy(const struct restart_policy *policy, struct restart_history *history, int64_t healthy_ms)
+void restart_history_healthy(
+    const struct restart_policy *policy, struct restart_history *history, int64_t healthy_ms)
 {
 	if (healthy_ms >= policy->reset_after_ms)
 		memset(history->attempts, 0, sizeof(history->attempts));
@@ -48,7 +50,8 @@ int64_t restart_policy_delay(const struct restart_policy *policy, struct restart
 	return delay < 0 ? 0 : (int64_t)delay;
 }
 
-uint32_t restart_policy_boots_counted(const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms)
+uint32_t restart_policy_boots_counted(
+    const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms)
 {
 	uint32_t counted = 0;
 
@@ -57,7 +60,8 @@ uint32_t restart_policy_boots_counted(const struct restart_policy *policy, const
 	return counted;
 }
 
-int64_t restart_policy_boot_wait(const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms)
+int64_t restart_policy_boot_wait(
+    const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms)
 {
 	uint32_t counted = restart_policy_boots_counted(policy, history, now_ms);
 	int64_t frees_ms;

@@ -6,7 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum restart_cause { RESTART_CRASH, RESTART_HANG, RESTART_STUCK_SESSIONS, RESTART_MEMORY, RESTART_CAUSE_COUNT };
+enum restart_cause {
+	RESTART_CRASH,
+	RESTART_HANG,
+	RESTART_STUCK_SESSIONS,
+	RESTART_MEMORY,
+	RESTART_CAUSE_COUNT
+};
 
 #define RESTART_BOOTS_KEPT 8
 
@@ -21,7 +27,8 @@ struct restart_policy {
 struct restart_history {
 	uint32_t attempts[RESTART_CAUSE_COUNT]; /* restarts since the last reset */
 	uint32_t boot_count;
-	int64_t boots_ms[RESTART_BOOTS_KEPT]; /* boots without a clean end, oldest first; the newest may be running */
+	int64_t boots_ms[RESTART_BOOTS_KEPT]; /* boots without a clean end, oldest first; the newest may be
+	                                         running */
 };
 
 /* A boot begins. The oldest is forgotten when all places are taken. */
@@ -31,7 +38,8 @@ void restart_history_boot(struct restart_history *history, int64_t now_ms);
 void restart_history_clean_end(struct restart_history *history);
 
 /* The process was healthy for so long: after reset_after_ms all back-off is forgotten. */
-void restart_history_healthy(const struct restart_policy *policy, struct restart_history *history, int64_t healthy_ms);
+void restart_history_healthy(
+    const struct restart_policy *policy, struct restart_history *history, int64_t healthy_ms);
 
 /* The delay before the next start for this cause, and counts the attempt. `was_ready`: the run that ended had
  * been ready. `chance` is in [0, 1). Never negative, never above max_ms * (1 + jitter). */
@@ -39,9 +47,11 @@ int64_t restart_policy_delay(const struct restart_policy *policy, struct restart
     enum restart_cause cause, bool was_ready, double chance);
 
 /* Milliseconds until a start would stay within the boot budget; 0: now. */
-int64_t restart_policy_boot_wait(const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms);
+int64_t restart_policy_boot_wait(
+    const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms);
 
 /* How many boots count against the budget now. */
-uint32_t restart_policy_boots_counted(const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms);
+uint32_t restart_policy_boots_counted(
+    const struct restart_policy *policy, const struct restart_history *history, int64_t now_ms);
 
 #endif

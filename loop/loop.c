@@ -146,7 +146,6 @@ static void fire_timers(struct loop *loop)
 	if (loop->timer_count == 0)
 		return;
 	now_ms = clock_boot_ms();
-	notice_sleep(loop, now_ms);
 	while (!loop->stopped && (timer = first_timer(loop)) != NULL && timer->due_ms <= now_ms) {
 		loop_timer_arm(loop, timer, 0);
 		timer->callback(timer);
@@ -159,6 +158,9 @@ int loop_turn(struct loop *loop)
 
 	if (count < 0)
 		return errno == EINTR ? 0 : -errno;
+	/* Before anything that this turn brings: what happened meanwhile is judged knowing of the sleep. */
+	if (loop->slept_callback != NULL)
+		notice_sleep(loop, clock_boot_ms());
 	loop->batch_count = count;
 	for (int i = 0; i < loop->batch_count && !loop->stopped; i++) {
 		struct loop_source *source = loop->batch[i].data.ptr;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "process/procfs.h"
 
 #define EXEC_WAIT_MS	    200
+#define HEAD_START_NS	    1000000
 #define EXIT_NOT_EXECUTED   127
 #define TICKS_PER_SECOND    100 /* of start times in /proc: USER_HZ, the same on every machine we run on */
 #define WORKER_CHANNEL_FD   3
@@ -141,14 +141,16 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
 int spawn_release(struct spawned *spawned)
 {
 	struct pollfd gate = {.fd = spawned->gate_fd, .events = POLLIN};
+	struct timespec head_start = {.tv_nsec = HEAD_START_NS};
 	int code = 0;
 
-	if (send(spawned->gate_fd, spawned->marker, sizeof(spawned->marker), MSG_NOSIGNAL) < 0)
-		code = 0; /* killed before it ran: its exit will be reported */
-	else if (poll(&gate, 1, EXEC_WAIT_MS) == 1 && recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
-		code = 0;
-	/* The executed program's first instruction goes before our next one, should we share a processor. */
-	sched_yield();
+	/* Where nothing can be sent it was killed before it ran: its exit will be reported. */
+	if (send(spawned->gate_fd, spawned->marker, sizeof(spawned->marker), MSG_NOSIGNAL) >= 0) {
+		/* Woken by the very execution, we and whom we tell of it would take the processor from the new program. */
+		nanosleep(&head_start, NULL);
+		if (poll(&gate, 1, EXEC_WAIT_MS) == 1 && recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
+			code = 0;
+	}
 	file_close(&spawned->gate_fd);
 	return code;
 }

@@ -232,25 +232,30 @@ static void carry_out_spawn(struct supervisor *supervisor, struct supervision_ev
 	result->value = -code;
 }
 
-static void adopt(struct supervisor *supervisor, struct supervision_event *result)
+/* Returns whether the question could be answered: "too many open files" is no answer. */
+static bool adopt(struct supervisor *supervisor, struct supervision_event *result)
 {
 	const struct record_process *recorded = &supervisor->record.gateway;
-	int fd = (int)syscall(SYS_pidfd_open, recorded->pid, 0);
-
-	result->type = ON_ADOPT_REFUSED;
+	struct procfs_stat stat = {0};
 	/* First the pidfd, then the identity: what it names cannot change any more. */
-	if (fd < 0 || !procfs_is_alive(recorded->pid, recorded->start_time)) {
-		file_close(&fd);
-		return;
-	}
-	result->type = ON_ADOPTED;
+	int fd CLOSE_ON_RETURN = (int)syscall(SYS_pidfd_open, recorded->pid, 0);
+	int code = fd < 0 ? -errno : procfs_stat(recorded->pid, &stat);
+
+	if (code < 0 && code != -ESRCH)
+		return false;
 	supervisor->gateway.pid = recorded->pid;
-	supervisor->gateway.pid_fd = fd;
 	supervisor->gateway.start_time = recorded->start_time;
 	supervisor->gateway.started_real_ms = supervisor->record.started_real_ms;
-	supervisor->gateway.is_child = procfs_parent(recorded->pid) == getpid();
 	supervisor->gateway.in_cgroup = containment_is_populated(&supervisor->containment);
+	result->type = ON_ADOPT_REFUSED;
+	if (code == -ESRCH || stat.start_time != recorded->start_time || stat.state == 'Z' || stat.state == 'X')
+		return true;
+	result->type = ON_ADOPTED;
+	supervisor->gateway.pid_fd = fd;
+	supervisor->gateway.is_child = stat.parent == getpid();
+	fd = -1;
 	watch_gateway(supervisor);
+	return true;
 }
 
 /* The end */
@@ -307,8 +312,7 @@ static bool carry_out(struct supervisor *supervisor, const struct supervision_ac
 	message.gateway.start_time = supervisor->gateway.start_time;
 	switch (action->type) {
 	case DO_ADOPT:
-		adopt(supervisor, result);
-		return true;
+		return adopt(supervisor, result);
 	case DO_SPAWN:
 		carry_out_spawn(supervisor, result);
 		workers_release(supervisor);

@@ -68,7 +68,12 @@ static void host_slept(struct loop *loop, int64_t slept_ms)
 
 static void machine_due(struct loop_timer *timer)
 {
-	supervisor_simple_step(timer->context, ON_TIMER);
+	struct supervisor *self = timer->context;
+
+	/* Nobody looks whether a start moves while there is no sentry: that is no sign of its standing still. */
+	if (self->machine.state == STATE_STARTING && !self->workers[WORKER_SENTRY].ready)
+		supervisor_simple_step(self, ON_PROGRESS);
+	supervisor_simple_step(self, ON_TIMER);
 }
 
 static void read_policy(struct supervisor *self)
@@ -254,7 +259,8 @@ static int begin(struct supervisor *self, struct error *why)
 	procfs_start_time(getpid(), &self->record.supervisor.start_time);
 	events_record(self, "supervisor.started", SEVERITY_INFO, 0, NULL, "Holdfast %s supervises the gateway (pid %d).",
 	    HOLDFAST_VERSION, getpid());
-	if (found) {
+	/* A gateway that died while nobody watched is found too: its end counts, and its tree goes first. */
+	if (found || (self->record.gateway.pid != 0 && !self->machine.stopped_before)) {
 		event.type = ON_FOUND;
 		event.generation = self->machine.generation;
 	}

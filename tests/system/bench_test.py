@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The short form of every benchmark (tests/bench/*.py): the same figures must be reached as in `make bench`, with
-fewer repetitions. One that misses is measured once more: a busy machine can spoil a short run. Prints TAP."""
+fewer repetitions. One that misses is measured again, twice at most: a busy machine can spoil a short run. Prints TAP."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import sys
 
 BENCH = pathlib.Path(__file__).resolve().parent.parent / "bench"
 TIMEOUT_S = 120
-ATTEMPTS = 2
+ATTEMPTS = 3
 
 
 def measure(path):

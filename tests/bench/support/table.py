@@ -42,6 +42,10 @@ class Verdicts:
               f"(at most {limit:.{precision}f}{unit})", flush=True)
         return reached
 
+    def fail(self, what):
+        self.missed += 1
+        print(f"{'MISSED':8}{what}", flush=True)
+
     def note(self, text):
         print(f"        {text}", flush=True)
 
