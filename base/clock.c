@@ -32,7 +32,7 @@ const char *clock_format(char *target, size_t target_size, int64_t real_ms)
 	struct tm utc;
 
 	gmtime_r(&seconds, &utc);
-	snprintf(target, target_size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1,
-	    utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(real_ms % 1000));
+	snprintf(target, target_size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900,
+	    utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(real_ms % 1000));
 	return target;
 }

@@ -82,7 +82,8 @@ int file_each_line(
 		length -= (size_t)(line - buffer);
 		memmove(buffer, line, length);
 		buffer[length] = '\0';
-		/* A line that fills the buffer is visited cut; the rest of it is passed over. An unended last line counts. */
+		/* A line that fills the buffer is visited cut; the rest of it is passed over. An unended last
+		 * line counts. */
 		if (go_on && length > 0 && (got == 0 || length == sizeof(buffer) - 1)) {
 			go_on = cut || visit(context, buffer);
 			cut = true;

@@ -94,8 +94,10 @@ const char *text_duration(char *target, size_t target_size, int64_t ms)
 	else if (seconds < 7200)
 		snprintf(target, target_size, "%" PRId64 " min %" PRId64 " s", seconds / 60, seconds % 60);
 	else if (seconds < 172800)
-		snprintf(target, target_size, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
+		snprintf(
+		    target, target_size, "%" PRId64 " h %" PRId64 " min", seconds / 3600, seconds / 60 % 60);
 	else
-		snprintf(target, target_size, "%" PRId64 " d %" PRId64 " h", seconds / 86400, seconds / 3600 % 24);
+		snprintf(
+		    target, target_size, "%" PRId64 " d %" PRId64 " h", seconds / 86400, seconds / 3600 % 24);
 	return target;
 }

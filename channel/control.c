@@ -18,7 +18,8 @@ static void address_in(int directory_fd, struct sockaddr_un *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
-	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/" CONTROL_SOCKET_NAME, directory_fd);
+	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/" CONTROL_SOCKET_NAME,
+	    directory_fd);
 }
 
 static int open_socket(const char *runtime_dir, int *directory_fd, struct error *why)
@@ -27,7 +28,8 @@ static int open_socket(const char *runtime_dir, int *directory_fd, struct error 
 
 	*directory_fd = open(runtime_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*directory_fd < 0)
-		return error_set(why, -errno, "The runtime directory %s cannot be opened: %s.", runtime_dir, strerror(errno));
+		return error_set(why, -errno, "The runtime directory %s cannot be opened: %s.", runtime_dir,
+		    strerror(errno));
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set(why, -errno, "A socket cannot be made: %s.", strerror(errno));
@@ -50,7 +52,8 @@ int control_listen(const char *runtime_dir, struct error *why)
 		int code = -errno;
 
 		close(fd);
-		return error_set(why, code, "The control socket in %s cannot be opened: %s.", runtime_dir, strerror(-code));
+		return error_set(why, code, "The control socket in %s cannot be opened: %s.", runtime_dir,
+		    strerror(-code));
 	}
 	return fd;
 }
@@ -86,7 +89,8 @@ static void terminate_texts(struct control_reply *reply)
 		reply->workers[i].name[sizeof(reply->workers[i].name) - 1] = '\0';
 }
 
-static int exchange(int fd, const struct control_request *request, struct control_reply *reply, int64_t until_ms)
+static int exchange(
+    int fd, const struct control_request *request, struct control_reply *reply, int64_t until_ms)
 {
 	ssize_t length;
 	int result = wait_for(fd, POLLOUT, until_ms);
@@ -113,10 +117,12 @@ static int no_answer(const char *runtime_dir, int code, struct error *why)
 {
 	if (code == -EACCES || code == -EPERM)
 		return error_set(why, code,
-		    "The supervisor in %s is another user's and cannot be asked: ask as that user, or name another with "
+		    "The supervisor in %s is another user's and cannot be asked: ask as that user, or name "
+		    "another with "
 		    "--runtime-dir.",
 		    runtime_dir);
-	return error_set(why, code, "No supervisor is running (nothing answers in %s): start one with \"holdfast run\".",
+	return error_set(why, code,
+	    "No supervisor is running (nothing answers in %s): start one with \"holdfast run\".",
 	    runtime_dir);
 }
 
@@ -136,9 +142,12 @@ int control_ask(const char *runtime_dir, const struct control_request *request, 
 		return no_answer(runtime_dir, -errno, why);
 	result = exchange(fd, request, reply, until_ms);
 	if (result == -ETIMEDOUT)
-		return error_set(why, result, "The supervisor did not answer within %d s.", timeout_ms / 1000);
+		return error_set(
+		    why, result, "The supervisor did not answer within %d s.", timeout_ms / 1000);
 	if (result == -EPROTO)
-		return error_set(why, result, "The supervisor speaks another version of the protocol: restart it, or use its own \"holdfast\".");
+		return error_set(why, result,
+		    "The supervisor speaks another version of the protocol: restart it, or use its own "
+		    "\"holdfast\".");
 	if (result < 0)
 		return error_set(why, result, "The supervisor could not be asked: %s.", strerror(-result));
 	return 0;

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-#define CONTROL_VERSION	     1
+#define CONTROL_VERSION      1
 #define CONTROL_SOCKET_NAME  "control"
 #define CONTROL_REASON_MAX   256
 #define CONTROL_SENTENCE_MAX 384
@@ -27,27 +27,28 @@ enum control_verb {
 
 struct control_request {
 	uint32_t version, verb;
-	uint32_t force;	   /* start, restart: over back-off and boot budget; restart: without a drain */
-	int64_t pause_ms;  /* 0: until resume */
+	uint32_t force;   /* start, restart: over back-off and boot budget; restart: without a drain */
+	int64_t pause_ms; /* 0: until resume */
 	char reason[CONTROL_REASON_MAX];
 };
 
 struct control_worker {
 	char name[16];
-	int32_t pid;	     /* 0: not running */
+	int32_t pid; /* 0: not running */
 	uint32_t restarts;
 	int64_t retry_in_ms; /* while it backs off */
 };
 
 struct control_reply {
 	uint32_t version;
-	int32_t code;			     /* 0 or a negative errno; `sentence` says why */
+	int32_t code;                        /* 0 or a negative errno; `sentence` says why */
 	char sentence[CONTROL_SENTENCE_MAX]; /* what was done, or the state's reason */
 
 	/* The status, always filled. Times are Unix time in ms, 0 where there is none. */
-	char state[16];	     /* "running", "starting", "backing-off", ... */
+	char state[16]; /* "running", "starting", "backing-off", ... */
 	char reason[CONTROL_SENTENCE_MAX];
-	int64_t real_ms, state_since_ms, next_try_ms, paused_until_ms; /* paused_until_ms INT64_MAX: until resume */
+	int64_t real_ms, state_since_ms, next_try_ms,
+	    paused_until_ms; /* paused_until_ms INT64_MAX: until resume */
 	struct {
 		int32_t pid;
 		int64_t started_ms, ready_ms;
@@ -76,11 +77,13 @@ struct control_reply {
 };
 
 /* Asks the supervisor whose runtime directory this is. Returns 0 with *reply filled, -ENOENT or -ECONNREFUSED
- * when none is running, -ETIMEDOUT after `timeout_ms`, or another negative errno; *why says it for a person. */
+ * when none is running, -ETIMEDOUT after `timeout_ms`, or another negative errno; *why says it for a person.
+ */
 int control_ask(const char *runtime_dir, const struct control_request *request, struct control_reply *reply,
     int timeout_ms, struct error *why);
 
-/* Opens the listening socket in the runtime directory, replacing a stale one. Returns it or a negative errno. */
+/* Opens the listening socket in the runtime directory, replacing a stale one. Returns it or a negative errno.
+ */
 int control_listen(const char *runtime_dir, struct error *why);
 
 #endif

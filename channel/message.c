@@ -98,7 +98,8 @@ static void terminate_texts(struct message *message)
 
 static void take_descriptors(struct msghdr *packet, int *passed_fd)
 {
-	for (struct cmsghdr *header = CMSG_FIRSTHDR(packet); header != NULL; header = CMSG_NXTHDR(packet, header)) {
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(packet); header != NULL;
+	     header = CMSG_NXTHDR(packet, header)) {
 		size_t count;
 
 		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -123,8 +124,10 @@ int message_receive(int fd, struct message *message, int *passed_fd)
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr packet = {
-	    .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+	struct msghdr packet = {.msg_iov = &bytes,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control.space)};
 	ssize_t length;
 
 	if (passed_fd != NULL)
@@ -137,8 +140,9 @@ int message_receive(int fd, struct message *message, int *passed_fd)
 	if (length == 0)
 		return 0;
 	take_descriptors(&packet, passed_fd);
-	if ((size_t)length < HEADER_BYTES || (packet.msg_flags & MSG_TRUNC) || message->version != MESSAGE_VERSION ||
-	    message->type == 0 || message->type >= MESSAGE_TYPE_COUNT || message->size != (uint32_t)length ||
+	if ((size_t)length < HEADER_BYTES || (packet.msg_flags & MSG_TRUNC) ||
+	    message->version != MESSAGE_VERSION || message->type == 0 ||
+	    message->type >= MESSAGE_TYPE_COUNT || message->size != (uint32_t)length ||
 	    message->size != HEADER_BYTES + body_bytes[message->type]) {
 		if (passed_fd != NULL && *passed_fd >= 0) {
 			close(*passed_fd);

@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CHANNEL_FD	3
-#define SETTINGS_FD	4
+#define CHANNEL_FD      3
+#define SETTINGS_FD     4
 #define MESSAGE_VERSION 1
 
-#define EVENT_KIND_MAX	   40
+#define EVENT_KIND_MAX     40
 #define EVENT_REASON_MAX   384
 #define EVENT_EVIDENCE_MAX 512
 #define MESSAGE_TEXT_MAX   512
@@ -20,26 +20,28 @@
 enum message_type {
 	/* supervisor -> sentry */
 	MESSAGE_GATEWAY_STARTED = 1, /* gateway; carries the gateway's pidfd */
-	MESSAGE_GATEWAY_GONE,	     /* gateway */
-	MESSAGE_PROBE_START,	     /* gateway: say READY once the start-up probe says started */
-	MESSAGE_ASK_WORDS,	     /* gateway: what did its last lines say? Answer WORDS after draining */
-	MESSAGE_WATCH_CONFIG,	     /* watch.on: say CONFIG_CHANGED when one of the watched files changes */
-	MESSAGE_NOTE,		     /* note: print this sentence of ours to the foreground */
-	MESSAGE_PING,		     /* answer PONG at once */
+	MESSAGE_GATEWAY_GONE,        /* gateway */
+	MESSAGE_PROBE_START,         /* gateway: say READY once the start-up probe says started */
+	MESSAGE_ASK_WORDS,           /* gateway: what did its last lines say? Answer WORDS after draining */
+	MESSAGE_WATCH_CONFIG,        /* watch.on: say CONFIG_CHANGED when one of the watched files changes */
+	MESSAGE_NOTE,                /* note: print this sentence of ours to the foreground */
+	MESSAGE_PING,                /* answer PONG at once */
 	/* sentry -> supervisor */
-	MESSAGE_READY,		/* gateway; note: what proved it */
-	MESSAGE_PROGRESS,	/* gateway: something moved during the start (console, CPU, I/O, probe); at most every 5 s */
-	MESSAGE_WORDS,		/* words */
-	MESSAGE_DRAIN_BEGAN,	/* drain */
-	MESSAGE_CONFIG_CHANGED, /* note: which file */
-	MESSAGE_CHANNELS_OFF,	/* gateway; note: its own line: it runs with its channels off after too many unclean boots */
+	MESSAGE_READY,       /* gateway; note: what proved it */
+	MESSAGE_PROGRESS,    /* gateway: something moved during the start (console, CPU, I/O, probe); at most
+	                        every 5 s */
+	MESSAGE_WORDS,       /* words */
+	MESSAGE_DRAIN_BEGAN, /* drain */
+	MESSAGE_CONFIG_CHANGED,  /* note: which file */
+	MESSAGE_CHANNELS_OFF,    /* gateway; note: its own line: it runs with its channels off after too many
+	                            unclean boots */
 	MESSAGE_CONSOLE_DROPPED, /* dropped: lines lost since the last such message */
 	MESSAGE_PONG,
 	/* supervisor -> recorder */
 	MESSAGE_EVENT, /* event */
 	/* recorder -> supervisor */
 	MESSAGE_STORED, /* stored: every event up to this sequence is on disk */
-	MESSAGE_STORE,	/* store: whether events can be written now, and why not */
+	MESSAGE_STORE,  /* store: whether events can be written now, and why not */
 	/* to every worker */
 	MESSAGE_FINISH, /* finish what is in hand and exit 0 */
 	/* from every worker */
@@ -56,7 +58,7 @@ struct message_gateway {
 
 struct message_words {
 	uint64_t generation;
-	uint32_t words;		     /* enum exit_words */
+	uint32_t words;              /* enum exit_words */
 	char line[MESSAGE_TEXT_MAX]; /* the line that says so, or who holds the port */
 };
 
@@ -71,10 +73,11 @@ struct message_dropped {
 };
 
 struct message_event {
-	uint64_t life;	   /* which supervisor's life; with sequence it makes the event unique */
+	uint64_t life;     /* which supervisor's life; with sequence it makes the event unique */
 	uint64_t sequence; /* 1, 2, 3 ... within a life */
-	uint64_t oldest;   /* the lowest sequence the sender still holds: what is missing below it is lost for good; what is
-			      missing above it will be sent again. 0: unknown, a gap is accepted as it comes */
+	uint64_t oldest;   /* the lowest sequence the sender still holds: what is missing below it is lost for
+	                      good; what is   missing above it will be sent again. 0: unknown, a gap is accepted
+	                      as it comes */
 	int64_t real_ms;
 	uint64_t incident; /* 0: none */
 	uint32_t severity; /* enum event_severity */
@@ -87,8 +90,8 @@ enum event_severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITY_
 
 struct message {
 	uint16_t version; /* MESSAGE_VERSION */
-	uint16_t type;	  /* enum message_type */
-	uint32_t size;	  /* of the whole packet: the header and the member in use */
+	uint16_t type;    /* enum message_type */
+	uint32_t size;    /* of the whole packet: the header and the member in use */
 	union {
 		struct message_gateway gateway;
 		struct message_words words;
@@ -117,12 +120,14 @@ struct message {
 };
 
 /* Sends without blocking. `passed_fd` is a descriptor to hand over, or -1. Fills version, type and size.
- * Returns 0, -EAGAIN when the other side is not reading, -EPIPE when it is gone, or another negative errno. */
+ * Returns 0, -EAGAIN when the other side is not reading, -EPIPE when it is gone, or another negative errno.
+ */
 int message_send(int fd, enum message_type type, struct message *message, int passed_fd);
 
 /* Receives one packet without blocking. Checks version, type and size; text members are NUL-terminated.
  * *passed_fd (may be NULL) receives a descriptor (close-on-exec, owned by the caller) or -1.
- * Returns 1, 0 when the other side closed, -EAGAIN, -EBADMSG for a packet that is not ours, or another errno. */
+ * Returns 1, 0 when the other side closed, -EAGAIN, -EBADMSG for a packet that is not ours, or another errno.
+ */
 int message_receive(int fd, struct message *message, int *passed_fd);
 
 /* "info", "warning", "error", "critical". */

@@ -17,17 +17,18 @@ static long clone_shared(struct clone_args *arguments, void (*run)(void *context
 	register void *argument __asm__("r13") = context;
 	long result;
 
-	__asm__ volatile("syscall\n\t"
-			 "test %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xor %%ebp, %%ebp\n\t"
-			 "mov %%r13, %%rdi\n\t"
-			 "call *%%r12\n\t"
-			 "hlt\n"
-			 "1:"
-			 : "=a"(result)
-			 : "a"(SYS_clone3), "D"(arguments), "S"(sizeof(*arguments)), "r"(function), "r"(argument)
-			 : "rcx", "r11", "memory", "cc");
+	__asm__ volatile(
+	    "syscall\n\t"
+	    "test %%rax, %%rax\n\t"
+	    "jnz 1f\n\t"
+	    "xor %%ebp, %%ebp\n\t"
+	    "mov %%r13, %%rdi\n\t"
+	    "call *%%r12\n\t"
+	    "hlt\n"
+	    "1:"
+	    : "=a"(result)
+	    : "a"(SYS_clone3), "D"(arguments), "S"(sizeof(*arguments)), "r"(function), "r"(argument)
+	    : "rcx", "r11", "memory", "cc");
 	return result;
 }
 #elif defined(__aarch64__)
@@ -40,15 +41,15 @@ static long clone_shared(struct clone_args *arguments, void (*run)(void *context
 	register void *argument __asm__("x21") = context;
 
 	__asm__ volatile("svc 0\n\t"
-			 "cbnz x0, 1f\n\t"
-			 "mov x29, xzr\n\t"
-			 "mov x0, x21\n\t"
-			 "blr x20\n\t"
-			 "brk 1\n"
-			 "1:"
-			 : "+r"(first)
-			 : "r"(number), "r"(second), "r"(function), "r"(argument)
-			 : "memory", "cc");
+	                 "cbnz x0, 1f\n\t"
+	                 "mov x29, xzr\n\t"
+	                 "mov x0, x21\n\t"
+	                 "blr x20\n\t"
+	                 "brk 1\n"
+	                 "1:"
+	                 : "+r"(first)
+	                 : "r"(number), "r"(second), "r"(function), "r"(argument)
+	                 : "memory", "cc");
 	return first;
 }
 #else

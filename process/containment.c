@@ -28,7 +28,7 @@ static bool look_for_mount(void *context, const char *line)
 	struct mount *mount = context;
 
 	mount->found = strstr(line, " - cgroup2 ") != NULL &&
-		       sscanf(line, "%*s %*s %*s %4095s %4095s", mount->root, mount->point) == 2;
+	               sscanf(line, "%*s %*s %*s %4095s %4095s", mount->root, mount->point) == 2;
 	return !mount->found;
 }
 
@@ -66,7 +66,8 @@ static void open_files(struct containment *containment)
 	containment->killed = false;
 	if (mkdirat(containment->parent_fd, containment->name, 0755) < 0 && errno != EEXIST)
 		return;
-	containment->directory_fd = openat(containment->parent_fd, containment->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	containment->directory_fd =
+	    openat(containment->parent_fd, containment->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (containment->directory_fd < 0)
 		return;
 	containment->events_fd = openat(containment->directory_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
@@ -77,11 +78,13 @@ static void open_files(struct containment *containment)
 	}
 }
 
-/* Does a process cloned into it live? Where our own cgroup was once killed it does not (see containment_renew). */
+/* Does a process cloned into it live? Where our own cgroup was once killed it does not (see
+ * containment_renew). */
 static bool clone_lives(const struct containment *containment)
 {
-	struct clone_args arguments = {
-	    .flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t)containment->directory_fd, .exit_signal = SIGCHLD};
+	struct clone_args arguments = {.flags = CLONE_INTO_CGROUP,
+	    .cgroup = (uint64_t)containment->directory_fd,
+	    .exit_signal = SIGCHLD};
 	int pid = (int)syscall(SYS_clone3, &arguments, sizeof(arguments));
 	siginfo_t info = {0};
 
@@ -99,7 +102,8 @@ void containment_open(struct containment *containment, uint64_t instance)
 	if (containment->parent_fd < 0)
 		return;
 	open_files(containment);
-	/* Found with an adopted gateway in it: whether it was ever killed is not known, so never clone into it. */
+	/* Found with an adopted gateway in it: whether it was ever killed is not known, so never clone into
+	 * it. */
 	if (containment->directory_fd >= 0)
 		containment->move_in = containment_is_populated(containment) || !clone_lives(containment);
 }
@@ -150,7 +154,8 @@ static bool visit_line(void *context, const char *line)
 	return true;
 }
 
-void containment_each(const struct containment *containment, void (*visit)(void *context, int pid), void *context)
+void containment_each(
+    const struct containment *containment, void (*visit)(void *context, int pid), void *context)
 {
 	struct pid_visit visitor = {visit, context};
 

@@ -9,10 +9,10 @@
 struct containment {
 	int directory_fd; /* -1: no cgroup */
 	int parent_fd;
-	bool killed;	  /* since it was made */
-	int events_fd;	  /* cgroup.events: EPOLLPRI when it becomes empty or not */
-	bool move_in;	  /* a new process must move itself in: cloning into it does not work here */
-	char name[32];	  /* below our own cgroup */
+	bool killed;   /* since it was made */
+	int events_fd; /* cgroup.events: EPOLLPRI when it becomes empty or not */
+	bool move_in;  /* a new process must move itself in: cloning into it does not work here */
+	char name[32]; /* below our own cgroup */
 };
 
 /* Makes or finds the cgroup `holdfast-INSTANCE` below our own. Leaves directory_fd -1 when it cannot be. */
@@ -29,7 +29,8 @@ int containment_kill(struct containment *containment);
 void containment_renew(struct containment *containment);
 
 /* Calls `visit` for each process in it. */
-void containment_each(const struct containment *containment, void (*visit)(void *context, int pid), void *context);
+void containment_each(
+    const struct containment *containment, void (*visit)(void *context, int pid), void *context);
 
 /* Removes the cgroup (when it is empty) and closes the descriptors. */
 void containment_release(struct containment *containment);

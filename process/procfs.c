@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-#define STAT_BYTES	   1024
+#define STAT_BYTES         1024
 #define PARENTS_FOLLOWED   64
 #define ENVIRONMENT_CHUNK  4096
 #define VARIABLE_BYTES_MAX 256
@@ -33,8 +33,8 @@ int procfs_stat(int pid, struct procfs_stat *stat)
 	stat->pid = pid;
 	text_copy(stat->name, sizeof(stat->name), open_bracket + 1);
 	if (sscanf(close_bracket + 2,
-		"%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64, &stat->state,
-		&stat->parent, &stat->start_time) != 3)
+	        "%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+	        &stat->state, &stat->parent, &stat->start_time) != 3)
 		return -EPROTO;
 	return 0;
 }
@@ -61,8 +61,8 @@ bool procfs_is_alive(int pid, uint64_t start_time)
 {
 	struct procfs_stat stat;
 
-	return pid > 0 && procfs_stat(pid, &stat) == 0 && stat.start_time == start_time && stat.state != 'Z' &&
-	       stat.state != 'X';
+	return pid > 0 && procfs_stat(pid, &stat) == 0 && stat.start_time == start_time &&
+	       stat.state != 'Z' && stat.state != 'X';
 }
 
 bool procfs_is_descendant(int pid, int ancestor)
@@ -122,7 +122,7 @@ static bool look_for_port(void *context, const char *line)
 	bool is_local;
 
 	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %u %*u %" SCNu64, address,
-		&local_port, &state, &uid, &inode) != 5 ||
+	        &local_port, &state, &uid, &inode) != 5 ||
 	    local_port != search->port || state != 0x0A)
 		return true;
 	is_local = is_local_address(address);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROCFS_NAME_MAX	   32
+#define PROCFS_NAME_MAX    32
 #define PROCFS_BOOT_ID_MAX 40
 
 struct procfs_stat {
@@ -36,7 +36,8 @@ bool procfs_is_alive(int pid, uint64_t start_time);
 /* Whether `pid` is `ancestor` or one of its descendants, by the chain of parents. */
 bool procfs_is_descendant(int pid, int ancestor);
 
-/* Who listens on the TCP port, a listener on a local or the any address first: 1 and *found, 0 when nobody does, or a negative errno. */
+/* Who listens on the TCP port, a listener on a local or the any address first: 1 and *found, 0 when nobody
+ * does, or a negative errno. */
 int procfs_listener(uint32_t port, struct procfs_listener *found);
 
 /* Calls `visit` with each process's pid until it returns false. Returns 0 or a negative errno. */

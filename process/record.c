@@ -61,15 +61,19 @@ int record_read(int fd, uint64_t instance, struct record *record, struct error *
 		return error_set(why, -errno, "The runtime record cannot be read: %s.", strerror(errno));
 	if (length == 0 || (length == (ssize_t)sizeof(*record) && record->magic == 0))
 		return -ENOENT;
-	if (length != (ssize_t)sizeof(*record) || record->magic != RECORD_MAGIC || record->version != RECORD_VERSION ||
-	    record->size != sizeof(*record))
-		return error_set(why, -EINVAL, "The runtime record is cut short or of another version; it is not believed.");
+	if (length != (ssize_t)sizeof(*record) || record->magic != RECORD_MAGIC ||
+	    record->version != RECORD_VERSION || record->size != sizeof(*record))
+		return error_set(why, -EINVAL,
+		    "The runtime record is cut short or of another version; it is not believed.");
 	if (record->checksum != checksum_of(record))
 		return error_set(why, -EINVAL, "The runtime record is damaged; it is not believed.");
 	if (record->uid != getuid() || record->instance != instance)
-		return error_set(why, -EINVAL, "The runtime record is another user's or instance's; it is not believed.");
-	if (procfs_boot_id(boot_id, sizeof(boot_id)) < 0 || strncmp(boot_id, record->boot_id, sizeof(record->boot_id)) != 0)
-		return error_set(why, -EINVAL, "The runtime record is from before the last boot; it is not believed.");
+		return error_set(
+		    why, -EINVAL, "The runtime record is another user's or instance's; it is not believed.");
+	if (procfs_boot_id(boot_id, sizeof(boot_id)) < 0 ||
+	    strncmp(boot_id, record->boot_id, sizeof(record->boot_id)) != 0)
+		return error_set(
+		    why, -EINVAL, "The runtime record is from before the last boot; it is not believed.");
 	if (record->machine_size > RECORD_MACHINE_MAX)
 		return error_set(why, -EINVAL, "The runtime record is damaged; it is not believed.");
 	return 0;

@@ -1,5 +1,6 @@
-/* The runtime record: which gateway runs, so that the supervisor's next life finds it. A fixed struct in a file on
- * tmpfs, written before the gateway runs its first instruction and checked in every part when read. */
+/* The runtime record: which gateway runs, so that the supervisor's next life finds it. A fixed struct in a
+ * file on tmpfs, written before the gateway runs its first instruction and checked in every part when read.
+ */
 #ifndef HOLDFAST_PROCESS_RECORD_H
 #define HOLDFAST_PROCESS_RECORD_H
 
@@ -7,10 +8,10 @@
 
 #include "base/error.h"
 
-#define RECORD_FILE_NAME    "record"
-#define RECORD_VERSION	    1
-#define RECORD_MACHINE_MAX  1024
-#define RECORD_WORKERS	    3
+#define RECORD_FILE_NAME   "record"
+#define RECORD_VERSION     1
+#define RECORD_MACHINE_MAX 1024
+#define RECORD_WORKERS     3
 
 struct record_process {
 	int32_t pid; /* 0: none */
@@ -29,7 +30,8 @@ struct record {
 	unsigned char machine[RECORD_MACHINE_MAX]; /* the core's own memory, opaque here */
 };
 
-/* Opens (makes) the record file in the directory, with its space reserved. Returns the descriptor or a negative errno. */
+/* Opens (makes) the record file in the directory, with its space reserved. Returns the descriptor or a
+ * negative errno. */
 int record_open(int directory_fd);
 
 /* Fills magic, version, size, uid, boot id and checksum, and writes. Returns 0 or a negative errno. */

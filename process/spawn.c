@@ -15,12 +15,12 @@
 #include "process/clone.h"
 #include "process/procfs.h"
 
-#define EXEC_WAIT_MS	    200
-#define HEAD_START_NS	    1000000
-#define EXIT_NOT_EXECUTED   127
-#define TICKS_PER_SECOND    100 /* of start times in /proc: USER_HZ, the same on every machine we run on */
-#define WORKER_CHANNEL_FD   3
-#define WORKER_SETTINGS_FD  4
+#define EXEC_WAIT_MS       200
+#define HEAD_START_NS      1000000
+#define EXIT_NOT_EXECUTED  127
+#define TICKS_PER_SECOND   100 /* of start times in /proc: USER_HZ, the same on every machine we run on */
+#define WORKER_CHANNEL_FD  3
+#define WORKER_SETTINGS_FD 4
 
 static void restore_signals(void)
 {
@@ -35,10 +35,12 @@ static void restore_signals(void)
 
 static CLONE_RUNS int take_console(const char *path, int null_fd)
 {
-	/* Read-write, and a description of its own: no EPIPE when the reader dies, and its flags are its own. */
+	/* Read-write, and a description of its own: no EPIPE when the reader dies, and its flags are its own.
+	 */
 	int console = open(path, O_RDWR);
 
-	if (console < 0 || (null_fd >= 0 && dup2(null_fd, 0) < 0) || dup2(console, 1) < 0 || dup2(console, 2) < 0)
+	if (console < 0 || (null_fd >= 0 && dup2(null_fd, 0) < 0) || dup2(console, 1) < 0 ||
+	    dup2(console, 2) < 0)
 		return -errno;
 	if (console > 2)
 		close(console);
@@ -58,8 +60,8 @@ static struct gated {
 	int gate_fd, our_gate_fd, null_fd;
 } gated;
 
-/* In the new process, which shares our memory: see clone_run. All that leaves no trace is done before the gate
- * opens, while the record is written. */
+/* In the new process, which shares our memory: see clone_run. All that leaves no trace is done before the
+ * gate opens, while the record is written. */
 static CLONE_RUNS void run_gated(void *context)
 {
 	const struct gated *self = context;
@@ -91,11 +93,12 @@ static uint64_t boot_ticks(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * TICKS_PER_SECOND + (uint64_t)now.tv_nsec / (1000000000 / TICKS_PER_SECOND);
+	return (uint64_t)now.tv_sec * TICKS_PER_SECOND +
+	       (uint64_t)now.tv_nsec / (1000000000 / TICKS_PER_SECOND);
 }
 
-/* A process that was made within one tick of the clock started in that tick: then /proc, which takes as long as
- * all the rest, need not be asked. Believed once the two have been seen to agree on this machine. */
+/* A process that was made within one tick of the clock started in that tick: then /proc, which takes as long
+ * as all the rest, need not be asked. Believed once the two have been seen to agree on this machine. */
 static int find_start_time(int pid, uint64_t before, uint64_t *start_time)
 {
 	static bool clock_agrees;
@@ -125,7 +128,8 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
 	if (null_fd < 0)
 		null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	gated = (struct gated){.plan = *plan, .gate_fd = gate[1], .our_gate_fd = gate[0], .null_fd = null_fd};
-	pid = clone_run(plan->move_in ? -1 : plan->cgroup_fd, run_gated, &gated, &spawned->pid_fd, &spawned->in_cgroup);
+	pid = clone_run(
+	    plan->move_in ? -1 : plan->cgroup_fd, run_gated, &gated, &spawned->pid_fd, &spawned->in_cgroup);
 	close(gate[1]);
 	if (pid < 0) {
 		close(gate[0]);
@@ -146,9 +150,11 @@ int spawn_release(struct spawned *spawned)
 
 	/* Where nothing can be sent it was killed before it ran: its exit will be reported. */
 	if (send(spawned->gate_fd, spawned->marker, sizeof(spawned->marker), MSG_NOSIGNAL) >= 0) {
-		/* Woken by the very execution, we and whom we tell of it would take the processor from the new program. */
+		/* Woken by the very execution, we and whom we tell of it would take the processor from the
+		 * new program. */
 		nanosleep(&head_start, NULL);
-		if (poll(&gate, 1, EXEC_WAIT_MS) == 1 && recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
+		if (poll(&gate, 1, EXEC_WAIT_MS) == 1 &&
+		    recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
 			code = 0;
 	}
 	file_close(&spawned->gate_fd);

@@ -16,9 +16,9 @@
 #include "base/text.h"
 #include "process/procfs.h"
 
-#define SNAPSHOT_MAX	65536 /* beyond it a tree never counts as gone */
+#define SNAPSHOT_MAX    65536 /* beyond it a tree never counts as gone */
 #define ORPHANS_WAIT_MS 2000
-#define CHILDREN_BYTES	4096
+#define CHILDREN_BYTES  4096
 
 struct process {
 	int pid, parent;
@@ -163,7 +163,7 @@ static void kill_marked(struct tree_report *report, int gateway_pid, uint32_t po
 		if (report->left == 1 && port != 0 && procfs_listener(port, &listener) != 1)
 			listener.pid = 0;
 		report->holds |= process->pid == gateway_pid || process->pid == listener.pid ||
-				 procfs_holds_lock(process->pid);
+		                 procfs_holds_lock(process->pid);
 	}
 }
 
@@ -223,7 +223,8 @@ int marker_parse(const char *marker, uint64_t *instance, int *pid, uint64_t *sta
 {
 	int end = 0;
 
-	if (sscanf(marker, "%16" SCNx64 ":%d:%" SCNu64 "%n", instance, pid, start_time, &end) != 3 || marker[end] != '\0')
+	if (sscanf(marker, "%16" SCNx64 ":%d:%" SCNu64 "%n", instance, pid, start_time, &end) != 3 ||
+	    marker[end] != '\0')
 		return -EINVAL;
 	return 0;
 }
@@ -239,8 +240,8 @@ static bool is_orphan(const struct process *process, uint64_t instance)
 	if (stat(path, &status) < 0 || status.st_uid != getuid())
 		return false;
 	return procfs_variable(process->pid, MARKER_VARIABLE, marker, sizeof(marker)) == 1 &&
-	       marker_parse(marker, &marked_instance, &pid, &start_time) == 0 && marked_instance == instance &&
-	       !procfs_is_alive(pid, start_time);
+	       marker_parse(marker, &marked_instance, &pid, &start_time) == 0 &&
+	       marked_instance == instance && !procfs_is_alive(pid, start_time);
 }
 
 static void spare_ancestors(void)
@@ -279,7 +280,8 @@ uint32_t orphans_kill(uint64_t instance, uint32_t port, struct tree_report *repo
 	while (report->left > 0 && alive && clock_monotonic_ms() < until_ms) {
 		alive = false;
 		for (uint32_t i = 0; i < snapshot.count; i++)
-			if (snapshot.list[i].marked && procfs_is_alive(snapshot.list[i].pid, snapshot.list[i].start_time))
+			if (snapshot.list[i].marked &&
+			    procfs_is_alive(snapshot.list[i].pid, snapshot.list[i].start_time))
 				alive = true;
 		usleep(alive ? 2000 : 0);
 	}

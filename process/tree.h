@@ -8,17 +8,18 @@
 
 #include "process/containment.h"
 
-#define TREE_SPARED_MAX	 8
-#define TREE_NAMES_MAX	 160
-#define MARKER_VARIABLE	 "HOLDFAST_GENERATION"
+#define TREE_SPARED_MAX  8
+#define TREE_NAMES_MAX   160
+#define MARKER_VARIABLE  "HOLDFAST_GENERATION"
 #define MARKER_BYTES_MAX 72
 
 struct tree {
 	struct containment *containment; /* borrowed */
-	int gateway_pid;		       /* 0 once it is reaped */
+	int gateway_pid;                 /* 0 once it is reaped */
 	uint32_t spared_count;
 	int spared[TREE_SPARED_MAX]; /* our other children: not of the tree, nor is what is below them */
-	const char *marker;	     /* not NULL: also processes whose environment carries this marker (an adopted tree) */
+	const char
+	    *marker; /* not NULL: also processes whose environment carries this marker (an adopted tree) */
 };
 
 struct tree_report {
@@ -27,8 +28,8 @@ struct tree_report {
 	char names[TREE_NAMES_MAX]; /* "sleep (123), bash (124)" */
 };
 
-/* Sends SIGKILL to all of the tree and says what was there. left 0: nothing of it is alive. Call it again when a
- * child has ended: what forks faster than it dies is met again. `port` may be 0. */
+/* Sends SIGKILL to all of the tree and says what was there. left 0: nothing of it is alive. Call it again
+ * when a child has ended: what forks faster than it dies is met again. `port` may be 0. */
 void tree_kill(const struct tree *tree, uint32_t port, struct tree_report *report);
 
 /* The marker a gateway's tree carries in its environment: INSTANCE:PID:STARTTIME. */

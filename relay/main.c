@@ -1,5 +1,5 @@
-/* holdfast-relay: the gateway's way to the language models. Until providers are configured it holds its place:
- * supervised like the other workers, it carries no traffic. */
+/* holdfast-relay: the gateway's way to the language models. Until providers are configured it holds its
+ * place: supervised like the other workers, it carries no traffic. */
 #include <stdio.h>
 
 #include "worker/worker.h"

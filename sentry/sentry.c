@@ -192,7 +192,8 @@ static void line_found(struct console *console, const char *line)
 
 	if (sentry->facts->listening_phrase != NULL && strstr(line, sentry->facts->listening_phrase) != NULL)
 		probe_heard_listening(&sentry->probe);
-	if (sentry->facts->channels_off_phrase != NULL && strstr(line, sentry->facts->channels_off_phrase) != NULL)
+	if (sentry->facts->channels_off_phrase != NULL &&
+	    strstr(line, sentry->facts->channels_off_phrase) != NULL)
 		channels_off(sentry, line);
 	if (sentry->current.end != UINT64_MAX ||
 	    !gateway_read_drain(sentry->facts, line, &message.drain.budget_ms))

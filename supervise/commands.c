@@ -39,7 +39,8 @@ static void fill_gateway(const struct supervisor *supervisor, struct control_rep
 		return;
 	reply->gateway.pid = supervisor->gateway.pid;
 	reply->gateway.started_ms = supervisor->gateway.started_real_ms;
-	reply->gateway.ready = machine->ready && (machine->state == STATE_RUNNING || machine->state == STATE_SUSPECT);
+	reply->gateway.ready =
+	    machine->ready && (machine->state == STATE_RUNNING || machine->state == STATE_SUSPECT);
 	reply->gateway.ready_ms = machine->ready ? to_real_ms(machine->ready_ms) : 0;
 }
 
@@ -48,10 +49,12 @@ static void fill_status(const struct supervisor *supervisor, struct control_repl
 	const struct supervision *machine = &supervisor->machine;
 
 	text_copy(reply->state, sizeof(reply->state), supervision_state_name(machine->state));
-	narrate_reason(supervisor, machine->reason, machine->reason_value, reply->reason, sizeof(reply->reason));
+	narrate_reason(
+	    supervisor, machine->reason, machine->reason_value, reply->reason, sizeof(reply->reason));
 	if (machine->state == STATE_RUNNING && supervisor->gateway.channels_off_until_ms > clock_boot_ms())
 		text_copy(reply->reason, sizeof(reply->reason),
-		    "its channels are off after too many bad starts; it turns them on by itself within minutes");
+		    "its channels are off after too many bad starts; it turns them on by itself within "
+		    "minutes");
 	reply->real_ms = clock_real_ms();
 	reply->state_since_ms = to_real_ms(machine->since_ms);
 	if (machine->state == STATE_BACKING_OFF || machine->state == STATE_PARKED)
@@ -94,8 +97,8 @@ static bool is_inside(const struct supervisor *supervisor, int pid)
 	       instance == supervisor->settings->instance;
 }
 
-static void answer_sentence(const struct supervisor *supervisor, const struct control_request *request,
-    struct control_reply *reply)
+static void answer_sentence(
+    const struct supervisor *supervisor, const struct control_request *request, struct control_reply *reply)
 {
 	static const char *const done[CONTROL_VERB_COUNT] = {
 	    [CONTROL_STATUS] = "",
@@ -107,9 +110,11 @@ static void answer_sentence(const struct supervisor *supervisor, const struct co
 	};
 	char because[CONTROL_SENTENCE_MAX - 32];
 
-	if (supervisor->machine.finishing && request->verb != CONTROL_STATUS && request->verb != CONTROL_STOP) {
+	if (supervisor->machine.finishing && request->verb != CONTROL_STATUS &&
+	    request->verb != CONTROL_STOP) {
 		reply->code = -ESHUTDOWN;
-		text_copy(reply->sentence, sizeof(reply->sentence), "Holdfast is ending and takes no more commands.");
+		text_copy(reply->sentence, sizeof(reply->sentence),
+		    "Holdfast is ending and takes no more commands.");
 	} else if (supervisor->refused != REASON_NONE) {
 		reply->code = -EPERM;
 		narrate_reason(supervisor, supervisor->refused, 0, because, sizeof(because));
@@ -119,7 +124,8 @@ static void answer_sentence(const struct supervisor *supervisor, const struct co
 	}
 }
 
-static void obey(struct supervisor *supervisor, struct control_request *request, int pid, struct control_reply *reply)
+static void obey(
+    struct supervisor *supervisor, struct control_request *request, int pid, struct control_reply *reply)
 {
 	static const enum supervision_event_type events[CONTROL_VERB_COUNT] = {[CONTROL_START] = ON_START,
 	    [CONTROL_STOP] = ON_STOP,
@@ -150,7 +156,8 @@ static void answer(struct supervisor *supervisor, struct control_client *client)
 
 	if (length < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (length == (ssize_t)sizeof(request) && request.version == CONTROL_VERSION && request.verb < CONTROL_VERB_COUNT) {
+	if (length == (ssize_t)sizeof(request) && request.version == CONTROL_VERSION &&
+	    request.verb < CONTROL_VERB_COUNT) {
 		request.reason[CONTROL_REASON_MAX - 1] = '\0';
 		getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 		obey(supervisor, &request, peer.pid, &reply);
@@ -163,7 +170,8 @@ static void answer(struct supervisor *supervisor, struct control_client *client)
 
 static void client_readable(struct loop_source *source, uint32_t events)
 {
-	struct control_client *client = (struct control_client *)((char *)source - offsetof(struct control_client, source));
+	struct control_client *client =
+	    (struct control_client *)((char *)source - offsetof(struct control_client, source));
 
 	(void)events;
 	answer(source->context, client);
@@ -212,7 +220,8 @@ static void client_came(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || (peer.uid != getuid() && peer.uid != 0)) {
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+	    (peer.uid != getuid() && peer.uid != 0)) {
 		close(fd);
 		return;
 	}
@@ -236,7 +245,8 @@ int commands_open(struct supervisor *supervisor, struct error *why)
 		return supervisor->control_fd;
 	supervisor->control_source.callback = client_came;
 	supervisor->control_source.context = supervisor;
-	return loop_source_watch(&supervisor->loop, &supervisor->control_source, supervisor->control_fd, EPOLLIN);
+	return loop_source_watch(
+	    &supervisor->loop, &supervisor->control_source, supervisor->control_fd, EPOLLIN);
 }
 
 void commands_close(struct supervisor *supervisor)

@@ -1,5 +1,6 @@
-/* The gateway's console: a FIFO that the sentry drains. While no sentry does, we discard and count, so that the
- * gateway never waits for a reader. A quiet gateway costs no wake-up; a talking one at most two a second. */
+/* The gateway's console: a FIFO that the sentry drains. While no sentry does, we discard and count, so that
+ * the gateway never waits for a reader. A quiet gateway costs no wake-up; a talking one at most two a second.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,7 +18,7 @@
 #define CONSOLE_FIFO_NAME   "console"
 #define CONSOLE_FIFO_BYTES  (1024 * 1024)
 #define CONSOLE_CHUNK_BYTES 65536
-#define CONSOLE_LOOK_MS	    1000
+#define CONSOLE_LOOK_MS     1000
 
 static void discard(struct supervisor *supervisor)
 {
@@ -118,20 +119,23 @@ int console_open(struct supervisor *supervisor, struct error *why)
 	const char *directory = settings_string(supervisor->settings, supervisor->settings->runtime_dir);
 	int result = make_fifo(supervisor);
 
-	if (snprintf(supervisor->console.path, sizeof(supervisor->console.path), "%s/" CONSOLE_FIFO_NAME, directory) >=
-	    (int)sizeof(supervisor->console.path))
-		return error_set(why, -ENAMETOOLONG, "The runtime directory's path is too long: %s.", directory);
+	if (snprintf(supervisor->console.path, sizeof(supervisor->console.path), "%s/" CONSOLE_FIFO_NAME,
+	        directory) >= (int)sizeof(supervisor->console.path))
+		return error_set(
+		    why, -ENAMETOOLONG, "The runtime directory's path is too long: %s.", directory);
 	if (result == 0) {
 		/* Read-write: while we live, no reader meets an end of file and no writer a broken pipe. */
-		supervisor->console.fd =
-		    openat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+		supervisor->console.fd = openat(
+		    supervisor->runtime_fd, CONSOLE_FIFO_NAME, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 		result = supervisor->console.fd < 0 ? -errno : 0;
 	}
 	if (result < 0)
-		return error_set(why, result, "The console FIFO %s cannot be made: %s.", supervisor->console.path,
-		    strerror(-result));
-	/* The gateway opens it by this name, in its own process: it is there even when somebody deletes the directory. */
-	snprintf(supervisor->console.path, sizeof(supervisor->console.path), "/proc/self/fd/%d", supervisor->console.fd);
+		return error_set(why, result, "The console FIFO %s cannot be made: %s.",
+		    supervisor->console.path, strerror(-result));
+	/* The gateway opens it by this name, in its own process: it is there even when somebody deletes the
+	 * directory. */
+	snprintf(supervisor->console.path, sizeof(supervisor->console.path), "/proc/self/fd/%d",
+	    supervisor->console.fd);
 	fcntl(supervisor->console.fd, F_SETPIPE_SZ, CONSOLE_FIFO_BYTES);
 	supervisor->console.source.callback = readable;
 	supervisor->console.source.context = supervisor;

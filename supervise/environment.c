@@ -1,13 +1,15 @@
-/* The gateway's environment is built, not inherited: what the service manager said to us is not said to it, and
- * no variable that holds one of our secrets reaches it (the agent's shell shows its environment to whoever asks). */
+/* The gateway's environment is built, not inherited: what the service manager said to us is not said to it,
+ * and no variable that holds one of our secrets reaches it (the agent's shell shows its environment to
+ * whoever asks). */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "supervise/supervisor.h"
 
-static const char *const removed[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS",
-    "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MAINPID", "MANAGERPID", NULL};
+static const char *const removed[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID",
+    "LISTEN_FDS", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MAINPID",
+    "MANAGERPID", NULL};
 
 static bool is_named(const char *variable, const char *name)
 {
@@ -42,8 +44,8 @@ static int set(struct supervisor *supervisor, uint32_t *count, char *variable, s
 		}
 	}
 	if (*count == VARIABLES_MAX)
-		return error_set(why, -E2BIG, "The environment has more than %d variables: start Holdfast with fewer.",
-		    VARIABLES_MAX);
+		return error_set(why, -E2BIG,
+		    "The environment has more than %d variables: start Holdfast with fewer.", VARIABLES_MAX);
 	supervisor->environment[(*count)++] = variable;
 	return 0;
 }
@@ -73,7 +75,8 @@ int environment_build(struct supervisor *supervisor, char **inherited, struct er
 		result = set(supervisor, &count, port, why);
 	}
 	for (uint32_t i = 0; result == 0 && i < settings->gateway.variable_count; i++)
-		result = set(supervisor, &count, (char *)settings_string(settings, settings->gateway.variables[i]), why);
+		result = set(supervisor, &count,
+		    (char *)settings_string(settings, settings->gateway.variables[i]), why);
 	snprintf(supervisor->marker, sizeof(supervisor->marker), MARKER_VARIABLE "=");
 	if (result == 0)
 		result = set(supervisor, &count, supervisor->marker, why);

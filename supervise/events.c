@@ -1,5 +1,5 @@
-/* Events wait in a ring on tmpfs until the recorder says that they are on disk. The ring outlives us; when it is
- * full the oldest is overwritten, and counted. Nobody here ever waits for the recorder. */
+/* Events wait in a ring on tmpfs until the recorder says that they are on disk. The ring outlives us; when it
+ * is full the oldest is overwritten, and counted. Nobody here ever waits for the recorder. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,19 +18,21 @@
 #include "supervise/supervisor.h"
 
 #define EVENTS_FILE_NAME "events"
-#define EVENTS_MAGIC	 0x48455654u
-#define EVENTS_VERSION	 1
-#define TRIM_EVENTS	 32
+#define EVENTS_MAGIC     0x48455654u
+#define EVENTS_VERSION   1
+#define TRIM_EVENTS      32
 
 static bool is_ours(const struct pending_events *pending)
 {
-	return pending->magic == EVENTS_MAGIC && pending->version == EVENTS_VERSION && pending->size == sizeof(*pending) &&
-	       pending->stored <= pending->last && pending->last - pending->stored <= PENDING_EVENTS_MAX;
+	return pending->magic == EVENTS_MAGIC && pending->version == EVENTS_VERSION &&
+	       pending->size == sizeof(*pending) && pending->stored <= pending->last &&
+	       pending->last - pending->stored <= PENDING_EVENTS_MAX;
 }
 
 static void begin_life(struct pending_events *pending)
 {
-	/* The ring is left alone: what has not been counted is not looked at, and touching it would cost its memory. */
+	/* The ring is left alone: what has not been counted is not looked at, and touching it would cost its
+	 * memory. */
 	memset(pending, 0, offsetof(struct pending_events, ring));
 	if (getrandom(&pending->life, sizeof(pending->life), GRND_NONBLOCK) < 0)
 		pending->life = (uint64_t)clock_real_ms() ^ ((uint64_t)getpid() << 44);
@@ -86,8 +88,8 @@ static void show(struct supervisor *supervisor)
 	}
 }
 
-void events_record(struct supervisor *supervisor, const char *kind, enum event_severity severity, uint64_t incident,
-    const char *evidence, const char *format, ...)
+void events_record(struct supervisor *supervisor, const char *kind, enum event_severity severity,
+    uint64_t incident, const char *evidence, const char *format, ...)
 {
 	struct pending_events *pending = supervisor->pending;
 	struct message_event *event = &pending->ring[(pending->last + 1) % PENDING_EVENTS_MAX];
@@ -145,7 +147,8 @@ static void tell_dropped(struct supervisor *supervisor)
 	pending->dropped_told = pending->dropped;
 	snprintf(evidence, sizeof(evidence), "{\"dropped\":%" PRIu64 "}", dropped);
 	events_record(supervisor, "events.dropped", SEVERITY_WARNING, 0, evidence,
-	    "%" PRIu64 " events could not be stored in time and are lost; the ones after them are here.", dropped);
+	    "%" PRIu64 " events could not be stored in time and are lost; the ones after them are here.",
+	    dropped);
 }
 
 void events_resend(struct supervisor *supervisor)

@@ -19,7 +19,7 @@
 #include "process/spawn.h"
 #include "supervise/supervisor.h"
 
-#define FLUSH_WAIT_MS	2000
+#define FLUSH_WAIT_MS   2000
 #define WORKERS_WAIT_MS 3000
 
 double supervisor_chance(void)
@@ -105,9 +105,11 @@ static struct tree tree_of(struct supervisor *supervisor, char *marker)
 	for (int i = 0; i < WORKER_COUNT; i++)
 		if (supervisor->workers[i].pid > 0)
 			tree.spared[tree.spared_count++] = supervisor->workers[i].pid;
-	/* An adopted tree's orphans do not fall to us; where no cgroup holds them, their environment tells. */
+	/* An adopted tree's orphans do not fall to us; where no cgroup holds them, their environment tells.
+	 */
 	if (!supervisor->gateway.is_child && !supervisor->gateway.in_cgroup && supervisor->gateway.pid != 0) {
-		marker_format(marker, supervisor->settings->instance, supervisor->gateway.pid, supervisor->gateway.start_time);
+		marker_format(marker, supervisor->settings->instance, supervisor->gateway.pid,
+		    supervisor->gateway.start_time);
 		tree.marker = marker;
 	}
 	return tree;
@@ -152,8 +154,8 @@ static void tell_orphans(struct supervisor *supervisor, const struct tree_report
 	json_write_string(&evidence, report->names);
 	json_write_end(&evidence, '}');
 	events_record(supervisor, "orphans.reaped", SEVERITY_INFO, supervisor->machine.incident,
-	    evidence.truncated ? "{}" : buffer, "%u process%s that the gateway left behind %s removed: %s.", report->left,
-	    report->left == 1 ? "" : "es", report->left == 1 ? "was" : "were", report->names);
+	    evidence.truncated ? "{}" : buffer, "%u process%s that the gateway left behind %s removed: %s.",
+	    report->left, report->left == 1 ? "" : "es", report->left == 1 ? "was" : "were", report->names);
 }
 
 static void kill_tree(struct supervisor *supervisor, struct supervision_event *result)
@@ -238,22 +240,26 @@ static bool adopt(struct supervisor *supervisor, struct supervision_event *resul
 	const struct record_process *recorded = &supervisor->record.gateway;
 	struct procfs_stat stat = {0};
 	/* First the pidfd, then the identity: what it names cannot change any more. */
-	int fd CLOSE_ON_RETURN = (int)syscall(SYS_pidfd_open, recorded->pid, 0);
+	int fd = (int)syscall(SYS_pidfd_open, recorded->pid, 0);
 	int code = fd < 0 ? -errno : procfs_stat(recorded->pid, &stat);
 
-	if (code < 0 && code != -ESRCH)
+	if (code < 0 && code != -ESRCH) {
+		file_close(&fd);
 		return false;
+	}
 	supervisor->gateway.pid = recorded->pid;
 	supervisor->gateway.start_time = recorded->start_time;
 	supervisor->gateway.started_real_ms = supervisor->record.started_real_ms;
 	supervisor->gateway.in_cgroup = containment_is_populated(&supervisor->containment);
 	result->type = ON_ADOPT_REFUSED;
-	if (code == -ESRCH || stat.start_time != recorded->start_time || stat.state == 'Z' || stat.state == 'X')
+	if (code == -ESRCH || stat.start_time != recorded->start_time || stat.state == 'Z' ||
+	    stat.state == 'X') {
+		file_close(&fd);
 		return true;
+	}
 	result->type = ON_ADOPTED;
 	supervisor->gateway.pid_fd = fd;
 	supervisor->gateway.is_child = stat.parent == getpid();
-	fd = -1;
 	watch_gateway(supervisor);
 	return true;
 }
@@ -274,7 +280,8 @@ static void finish_timed_out(struct loop_timer *timer)
 	if (supervisor->finishing) {
 		for (int i = 0; i < WORKER_COUNT; i++)
 			if (supervisor->workers[i].pid > 0)
-				syscall(SYS_pidfd_send_signal, supervisor->workers[i].pid_fd, SIGKILL, NULL, 0);
+				syscall(
+				    SYS_pidfd_send_signal, supervisor->workers[i].pid_fd, SIGKILL, NULL, 0);
 		leave(supervisor);
 		return;
 	}
@@ -302,8 +309,8 @@ static void finish(struct supervisor *supervisor)
 
 /* Steps */
 
-static bool carry_out(struct supervisor *supervisor, const struct supervision_action *action,
-    struct supervision_event *result)
+static bool carry_out(
+    struct supervisor *supervisor, const struct supervision_action *action, struct supervision_event *result)
 {
 	struct message message = {0};
 
@@ -322,7 +329,8 @@ static bool carry_out(struct supervisor *supervisor, const struct supervision_ac
 		return true;
 	case DO_TERMINATE:
 		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGTERM, NULL, 0);
-		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGCONT, NULL, 0); /* a stopped one cannot hear */
+		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGCONT, NULL,
+		    0); /* a stopped one cannot hear */
 		return false;
 	case DO_PROBE_START:
 		worker_say(supervisor, WORKER_SENTRY, MESSAGE_PROBE_START, &message, -1);
@@ -385,7 +393,8 @@ void supervisor_step(struct supervisor *supervisor, struct supervision_event *ev
 		next = result;
 	}
 	workers_release(supervisor);
-	loop_timer_arm(&supervisor->loop, &supervisor->machine_timer, supervision_deadline_ms(&supervisor->machine));
+	loop_timer_arm(
+	    &supervisor->loop, &supervisor->machine_timer, supervision_deadline_ms(&supervisor->machine));
 }
 
 void supervisor_simple_step(struct supervisor *supervisor, enum supervision_event_type type)

@@ -70,7 +70,8 @@ static void machine_due(struct loop_timer *timer)
 {
 	struct supervisor *self = timer->context;
 
-	/* Nobody looks whether a start moves while there is no sentry: that is no sign of its standing still. */
+	/* Nobody looks whether a start moves while there is no sentry: that is no sign of its standing still.
+	 */
 	if (self->machine.state == STATE_STARTING && !self->workers[WORKER_SENTRY].ready)
 		supervisor_simple_step(self, ON_PROGRESS);
 	supervisor_simple_step(self, ON_TIMER);
@@ -173,8 +174,8 @@ static void remove_orphans(struct supervisor *self)
 
 	if (count > 0)
 		events_record(self, "orphans.reaped", SEVERITY_INFO, 0, NULL,
-		    "%u process%s of an earlier gateway that is gone %s removed: %s.", count, count == 1 ? "" : "es",
-		    count == 1 ? "was" : "were", report.names);
+		    "%u process%s of an earlier gateway that is gone %s removed: %s.", count,
+		    count == 1 ? "" : "es", count == 1 ? "was" : "were", report.names);
 }
 
 /* Numbers that people can say, and that no earlier life has given: seconds since the first day of 2026. */
@@ -186,7 +187,8 @@ static uint64_t first_incident(int64_t real_ms)
 	return seconds > 0 ? (uint64_t)seconds : 1;
 }
 
-/* Better no start at all than a gateway that cannot be started again because our own workers took the last one. */
+/* Better no start at all than a gateway that cannot be started again because our own workers took the last
+ * one. */
 static int check_descriptors(struct error *why)
 {
 	struct rlimit limit;
@@ -194,7 +196,8 @@ static int check_descriptors(struct error *why)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_NEEDED)
 		return 0;
 	return error_set(why, -EMFILE,
-	    "Only %llu files may be open at once, and Holdfast needs %d: raise the limit (\"ulimit -n\", or LimitNOFILE= in "
+	    "Only %llu files may be open at once, and Holdfast needs %d: raise the limit (\"ulimit -n\", or "
+	    "LimitNOFILE= in "
 	    "a unit). Nothing was started.",
 	    (unsigned long long)limit.rlim_cur, DESCRIPTORS_NEEDED);
 }
@@ -230,7 +233,8 @@ static void stay_stopped(struct supervisor *self)
 {
 	self->machine.reason = REASON_OPERATOR;
 	events_record(self, "gateway.stopped", SEVERITY_INFO, 0, NULL,
-	    "The gateway stays stopped, as was asked before the last supervisor died: start it with \"holdfast start\".");
+	    "The gateway stays stopped, as was asked before the last supervisor died: start it with "
+	    "\"holdfast start\".");
 }
 
 static int begin(struct supervisor *self, struct error *why)
@@ -257,8 +261,8 @@ static int begin(struct supervisor *self, struct error *why)
 	self->record.instance = self->settings->instance;
 	self->record.supervisor.pid = getpid();
 	procfs_start_time(getpid(), &self->record.supervisor.start_time);
-	events_record(self, "supervisor.started", SEVERITY_INFO, 0, NULL, "Holdfast %s supervises the gateway (pid %d).",
-	    HOLDFAST_VERSION, getpid());
+	events_record(self, "supervisor.started", SEVERITY_INFO, 0, NULL,
+	    "Holdfast %s supervises the gateway (pid %d).", HOLDFAST_VERSION, getpid());
 	/* A gateway that died while nobody watched is found too: its end counts, and its tree goes first. */
 	if (found || (self->record.gateway.pid != 0 && !self->machine.stopped_before)) {
 		event.type = ON_FOUND;

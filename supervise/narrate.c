@@ -11,7 +11,8 @@
 
 #define PLACE_MAX 16
 
-/* Who fills in the places of a sentence, each only when it is met: an exit is told on the way to the next start. */
+/* Who fills in the places of a sentence, each only when it is met: an exit is told on the way to the next
+ * start. */
 struct filler {
 	void (*fill)(const struct filler *filler, const char *place, struct text *text);
 	const struct supervisor *supervisor;
@@ -57,8 +58,9 @@ static const char *const reasons[REASON_COUNT] = {
     [REASON_CONFIG_INVALID] = "it refuses its configuration{words}",
     [REASON_MIGRATION_REQUIRED] = "its state must be migrated first{words}",
     [REASON_CONTENTION] = "its port or state belongs to another process{words}",
-    [REASON_BOOT_BUDGET] = "{value} starts within {window} s ended badly, and after one more the gateway would leave its "
-			   "channels off (insist with \"holdfast start --force\")",
+    [REASON_BOOT_BUDGET] =
+        ("{value} starts within {window} s ended badly, and after one more the gateway would "
+         "leave its channels off (insist with \"holdfast start --force\")"),
     [REASON_PAUSED] = "Holdfast is paused (resume it with \"holdfast resume\")",
     [REASON_HUNG] = "its event loop hung",
     [REASON_DEAF] = "it accepted no new connections",
@@ -70,7 +72,8 @@ static const char *const reasons[REASON_COUNT] = {
     [REASON_OWN_DRAIN] = "it is draining by itself",
     [REASON_OWN_DRAIN_OVERDUE] = "it overran the time it had announced for its own drain",
     [REASON_RESTARTED_ITSELF] = "it restarted itself",
-    [REASON_CRASH_RESTART_OFF] = "it ended and gateway.autoRestart forbids a restart (start it with \"holdfast start\")",
+    [REASON_CRASH_RESTART_OFF] =
+        "it ended and gateway.autoRestart forbids a restart (start it with \"holdfast start\")",
     [REASON_UNKILLABLE] = "{value} of its processes cannot be killed",
     [REASON_UNKILLABLE_HOLDS] = "{value} of its processes cannot be killed and still hold its port or a lock",
     [REASON_RESTART_BUDGET] = "the gateway asked for more than 3 restarts within an hour",
@@ -101,8 +104,8 @@ static void fill_reason(const struct filler *filler, const char *place, struct t
 		text_addf(text, ": \"%.200s\"", words);
 }
 
-void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value, char *target,
-    size_t size)
+void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value,
+    char *target, size_t size)
 {
 	const struct filler filler = {.fill = fill_reason, .supervisor = supervisor, .value = value};
 	struct text text;
@@ -121,34 +124,37 @@ static const struct narration narrations[RECORD_COUNT] = {
     [RECORD_STARTED] = {"gateway.started", SEVERITY_INFO, "The gateway was started (pid {pid}){because}."},
     [RECORD_READY] = {"gateway.ready", SEVERITY_INFO, "The gateway (pid {pid}) is ready after {duration}."},
     [RECORD_RECOVERED] = {"gateway.recovered", SEVERITY_INFO,
-	"The gateway has recovered: it is ready again {duration} after the trouble began."},
+        "The gateway has recovered: it is ready again {duration} after the trouble began."},
     [RECORD_EXITED] = {"gateway.exited", SEVERITY_ERROR, "The gateway (pid {pid}) is gone: {why}."},
-    [RECORD_START_FAILED] = {"gateway.start_failed", SEVERITY_ERROR, "The gateway could not be started: {why}."},
+    [RECORD_START_FAILED] = {"gateway.start_failed", SEVERITY_ERROR,
+        "The gateway could not be started: {why}."},
     [RECORD_WAITING] = {"gateway.waiting", SEVERITY_WARNING, "The gateway is started again {when}{because}."},
     [RECORD_PARKED] = {"gateway.parked", SEVERITY_CRITICAL,
-	"The gateway is parked{because}. {mend}; it is tried again when the file changes, after \"holdfast start\", and "
-	"every 40 minutes."},
+        "The gateway is parked{because}. {mend}; it is tried again when the file changes, after \"holdfast "
+        "start\", and "
+        "every 40 minutes."},
     [RECORD_UNPARKED] = {"gateway.unparked", SEVERITY_INFO, "The gateway is tried again."},
     [RECORD_STOPPING] = {"gateway.stopping", SEVERITY_INFO,
-	"The gateway (pid {pid}) is asked to end within {duration}{because}."},
+        "The gateway (pid {pid}) is asked to end within {duration}{because}."},
     [RECORD_STOPPED] = {"gateway.stopped", SEVERITY_INFO, "The gateway is stopped{because}."},
     [RECORD_KILLED] = {"gateway.killed", SEVERITY_WARNING,
-	"The gateway (pid {pid}) and its whole tree are killed{because}."},
+        "The gateway (pid {pid}) and its whole tree are killed{because}."},
     [RECORD_DRAINING] = {"gateway.draining", SEVERITY_INFO,
-	"The gateway (pid {pid}) drains by itself and has announced {duration} for it."},
+        "The gateway (pid {pid}) drains by itself and has announced {duration} for it."},
     [RECORD_RESTARTED_ITSELF] = {"gateway.restarted_itself", SEVERITY_INFO,
-	"The gateway (pid {pid}) restarted itself in its own process."},
+        "The gateway (pid {pid}) restarted itself in its own process."},
     [RECORD_SUSPECTED] = {"gateway.suspected", SEVERITY_WARNING,
-	"The gateway (pid {pid}) is looked at closely{because}."},
+        "The gateway (pid {pid}) is looked at closely{because}."},
     [RECORD_CLEARED] = {"gateway.cleared", SEVERITY_INFO, "The gateway (pid {pid}) is well after all."},
-    [RECORD_CONDEMNED] = {"gateway.condemned", SEVERITY_ERROR, "The gateway (pid {pid}) is replaced{because}."},
+    [RECORD_CONDEMNED] = {"gateway.condemned", SEVERITY_ERROR,
+        "The gateway (pid {pid}) is replaced{because}."},
     [RECORD_ADOPTED] = {"gateway.adopted", SEVERITY_INFO,
-	"The running gateway (pid {pid}) was adopted; it has not been touched."},
+        "The running gateway (pid {pid}) was adopted; it has not been touched."},
     [RECORD_ADOPT_REFUSED] = {"gateway.adoption_refused", SEVERITY_WARNING,
-	"The gateway of the last record no longer runs; what it left behind is removed."},
+        "The gateway of the last record no longer runs; what it left behind is removed."},
     [RECORD_TREE_LEFT] = {"tree.left", SEVERITY_CRITICAL, "After 30 s of SIGKILL {why}; {left}."},
     [RECORD_PAUSED] = {"supervisor.paused", SEVERITY_INFO,
-	"Holdfast is paused {until}: it starts, stops and replaces nothing by itself."},
+        "Holdfast is paused {until}: it starts, stops and replaces nothing by itself."},
     [RECORD_RESUMED] = {"supervisor.resumed", SEVERITY_INFO, "Holdfast acts again."},
 };
 
@@ -194,8 +200,9 @@ static void fill_narration(const struct filler *filler, const char *place, struc
 	} else if (is(place, "until")) {
 		add_duration(action, "for", text);
 	} else if (is(place, "left")) {
-		text_add(text, action->reason == REASON_UNKILLABLE ? "the start goes on without waiting for them"
-								   : "the gateway cannot be started before they end");
+		text_add(text, action->reason == REASON_UNKILLABLE
+		                   ? "the start goes on without waiting for them"
+		                   : "the gateway cannot be started before they end");
 	} else if (is(place, "mend")) {
 		add_mend(filler->supervisor, action->reason, text);
 	}
@@ -204,7 +211,8 @@ static void fill_narration(const struct filler *filler, const char *place, struc
 /* The gateway punishes what looks like a restart loop. One more restart would only prolong it. */
 void narrate_channels_off(struct supervisor *supervisor, const char *line)
 {
-	int64_t now_ms = clock_boot_ms(), clear_ms = supervisor->machine.started_ms + supervisor->facts->boot_window_ms;
+	int64_t now_ms = clock_boot_ms(),
+	        clear_ms = supervisor->machine.started_ms + supervisor->facts->boot_window_ms;
 	char evidence[EVENT_EVIDENCE_MAX], when[CLOCK_TEXT_MAX];
 	struct text json;
 
@@ -221,7 +229,8 @@ void narrate_channels_off(struct supervisor *supervisor, const char *line)
 	json_write_end(&json, '}');
 	events_record(supervisor, "gateway.channels_off", SEVERITY_CRITICAL, supervisor->machine.incident,
 	    json.truncated ? "{}" : evidence,
-	    "The gateway runs with its channels off after too many bad starts; it turns them on by itself by %s, and a "
+	    "The gateway runs with its channels off after too many bad starts; it turns them on by itself by "
+	    "%s, and a "
 	    "restart would only prolong that.",
 	    when);
 }
@@ -243,13 +252,15 @@ void narrate_record(struct supervisor *supervisor, const struct supervision_acti
 	json_write_integer(&json, supervisor->gateway.pid);
 	json_write_key(&json, "value");
 	json_write_integer(&json, action->value);
-	if (supervisor->words[0] != '\0' && (action->record == RECORD_PARKED || action->record == RECORD_WAITING)) {
+	if (supervisor->words[0] != '\0' &&
+	    (action->record == RECORD_PARKED || action->record == RECORD_WAITING)) {
 		json_write_key(&json, "said");
 		json_write_string(&json, supervisor->words);
 	}
 	json_write_end(&json, '}');
 	/* An end that was asked for is no error. */
-	if (action->record == RECORD_EXITED && (supervisor->machine.asked || action->reason == REASON_CLEAN_EXIT))
+	if (action->record == RECORD_EXITED &&
+	    (supervisor->machine.asked || action->reason == REASON_CLEAN_EXIT))
 		severity = SEVERITY_INFO;
 	events_record(supervisor, narrations[action->record].kind, severity, action->incident,
 	    json.truncated ? "{}" : evidence, "%s", sentence);

@@ -17,10 +17,10 @@
 #include "process/procfs.h"
 #include "supervise/supervisor.h"
 
-#define LOCK_FILE_NAME	"owner.lock"
+#define LOCK_FILE_NAME  "owner.lock"
 #define LOCK_TEXT_BYTES 4096
-#define LOCK_WAIT_MS	2000
-#define LOCK_RETRY_US	5000
+#define LOCK_WAIT_MS    2000
+#define LOCK_RETRY_US   5000
 
 static int make_parents(char *path)
 {
@@ -50,19 +50,22 @@ static int open_directory(const char *path, const char *what, struct error *why)
 	if (result == 0 && mkdir(path, 0700) < 0 && errno != EEXIST)
 		result = -errno;
 	if (result < 0)
-		return error_set(why, result, "The %s directory %s cannot be made: %s. Choose another with --%s-dir.", what,
-		    path, strerror(-result), what);
+		return error_set(why, result,
+		    "The %s directory %s cannot be made: %s. Choose another with --%s-dir.", what, path,
+		    strerror(-result), what);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status) < 0) {
 		result = -errno;
 		file_close(&fd);
-		return error_set(why, result, "The %s directory %s cannot be opened: %s. Choose another with --%s-dir.", what,
-		    path, strerror(-result), what);
+		return error_set(why, result,
+		    "The %s directory %s cannot be opened: %s. Choose another with --%s-dir.", what, path,
+		    strerror(-result), what);
 	}
 	if (status.st_uid != getuid() || (status.st_mode & 022) != 0) {
 		close(fd);
 		return error_set(why, -EPERM,
-		    "The %s directory %s must belong to you and be writable by nobody else: mend it, or choose another with --%s-dir.",
+		    "The %s directory %s must belong to you and be writable by nobody else: mend it, or "
+		    "choose another with --%s-dir.",
 		    what, path, what);
 	}
 	return fd;
@@ -79,8 +82,8 @@ static bool owner_lives(int fd, char *owner, size_t size)
 	return procfs_stat(atoi(owner), &stat) == 0 && stat.state != 'Z' && stat.state != 'X';
 }
 
-/* A supervisor that was killed while it started a process leaves its lock with that one, until it has come to its
- * exec: a moment later. */
+/* A supervisor that was killed while it started a process leaves its lock with that one, until it has come to
+ * its exec: a moment later. */
 static bool lock(int fd, char *owner, size_t size)
 {
 	int64_t until_ms = clock_monotonic_ms() + LOCK_WAIT_MS;
@@ -96,14 +99,18 @@ static bool lock(int fd, char *owner, size_t size)
 static int take_lock(struct supervisor *supervisor, struct error *why)
 {
 	char owner[32] = "";
-	int fd = openat(supervisor->state_fd, LOCK_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd =
+	    openat(supervisor->state_fd, LOCK_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
-		return error_set(why, -errno, "The lock in the state directory cannot be opened: %s.", strerror(errno));
+		return error_set(
+		    why, -errno, "The lock in the state directory cannot be opened: %s.", strerror(errno));
 	if (!lock(fd, owner, sizeof(owner))) {
 		close(fd);
 		return error_set(why, -EBUSY,
-		    "This gateway is already supervised by Holdfast (pid %s): see \"holdfast status\". Nothing was started.", owner);
+		    "This gateway is already supervised by Holdfast (pid %s): see \"holdfast status\". "
+		    "Nothing was started.",
+		    owner);
 	}
 	supervisor->lock_fd = fd;
 	snprintf(owner, sizeof(owner), "%d\n", getpid());
@@ -120,7 +127,8 @@ int ownership_take(struct supervisor *supervisor, struct error *why)
 	supervisor->state_fd = open_directory(settings_string(settings, settings->state_dir), "state", why);
 	if (supervisor->state_fd < 0)
 		return supervisor->state_fd;
-	supervisor->runtime_fd = open_directory(settings_string(settings, settings->runtime_dir), "runtime", why);
+	supervisor->runtime_fd =
+	    open_directory(settings_string(settings, settings->runtime_dir), "runtime", why);
 	if (supervisor->runtime_fd < 0)
 		return supervisor->runtime_fd;
 	result = take_lock(supervisor, why);
@@ -128,7 +136,9 @@ int ownership_take(struct supervisor *supervisor, struct error *why)
 		return result;
 	supervisor->record_fd = record_open(supervisor->runtime_fd);
 	if (supervisor->record_fd < 0)
-		return error_set(why, supervisor->record_fd, "The runtime record in %s cannot be written: %s. Mend that, or choose another directory with --runtime-dir.",
+		return error_set(why, supervisor->record_fd,
+		    "The runtime record in %s cannot be written: %s. Mend that, or choose another directory "
+		    "with --runtime-dir.",
 		    settings_string(settings, settings->runtime_dir), strerror(-supervisor->record_fd));
 	return 0;
 }
@@ -143,22 +153,25 @@ static uint64_t number_after(const char *text, const char *name)
 
 /* OpenClaw's locks: {"pid":11742,...,"configPath":"...","startTime":68742} (2026.2.1 in /tmp/openclaw-UID/,
  * 2026.9.6 in STATE/tmp/openclaw-UID/). One is held when that very process lives. */
-static int check_lock_file(const struct settings *settings, int directory_fd, const char *name, struct error *why)
+static int check_lock_file(
+    const struct settings *settings, int directory_fd, const char *name, struct error *why)
 {
 	const char *config = settings_string(settings, settings->gateway.config_path);
 	char text[LOCK_TEXT_BYTES];
 	uint64_t pid, start_time;
 
-	if (strncmp(name, "gateway.", 8) != 0 || strstr(name, ".lock") == NULL || strstr(name, ".sqlite") != NULL ||
-	    file_read(directory_fd, name, text, sizeof(text)) <= 0)
+	if (strncmp(name, "gateway.", 8) != 0 || strstr(name, ".lock") == NULL ||
+	    strstr(name, ".sqlite") != NULL || file_read(directory_fd, name, text, sizeof(text)) <= 0)
 		return 0;
 	pid = number_after(text, "\"pid\":");
 	start_time = number_after(text, "\"startTime\":");
-	if (pid == 0 || pid > INT32_MAX || strstr(text, config) == NULL || !procfs_is_alive((int)pid, start_time))
+	if (pid == 0 || pid > INT32_MAX || strstr(text, config) == NULL ||
+	    !procfs_is_alive((int)pid, start_time))
 		return 0;
 	return error_set(why, -EBUSY,
 	    "An OpenClaw gateway with this configuration already runs (pid %" PRIu64
-	    "), started by someone else: stop it first, or watch it with \"holdfast monitor\". Nothing was started.",
+	    "), started by someone else: stop it first, or watch it with \"holdfast monitor\". Nothing was "
+	    "started.",
 	    pid);
 }
 
@@ -187,13 +200,14 @@ static int check_port(const struct settings *settings, struct error *why)
 	if (listener.pid != 0)
 		snprintf(owner, sizeof(owner), "pid %d (%s)", listener.pid, listener.name);
 	return error_set(why, -EADDRINUSE,
-	    "%s: port %u is taken by %s: stop it or choose another port; if it is the gateway itself, stop its owner first, "
+	    "%s: port %u is taken by %s: stop it or choose another port; if it is the gateway itself, stop "
+	    "its owner first, "
 	    "or watch it with \"holdfast monitor\". Nothing was started.",
 	    origin, settings->gateway.port, owner);
 }
 
-/* OpenClaw's own unit (2026.2.1 and 2026.9.6 install openclaw-gateway.service): while one of its processes lives,
- * the service manager owns the gateway, also when it has not opened its port yet. */
+/* OpenClaw's own unit (2026.2.1 and 2026.9.6 install openclaw-gateway.service): while one of its processes
+ * lives, the service manager owns the gateway, also when it has not opened its port yet. */
 #define NATIVE_UNIT "/openclaw-gateway.service"
 
 static bool is_in_native_unit(int pid)
@@ -201,7 +215,8 @@ static bool is_in_native_unit(int pid)
 	char path[32], cgroups[LOCK_TEXT_BYTES];
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	return file_read(AT_FDCWD, path, cgroups, sizeof(cgroups)) > 0 && strstr(cgroups, NATIVE_UNIT) != NULL;
+	return file_read(AT_FDCWD, path, cgroups, sizeof(cgroups)) > 0 &&
+	       strstr(cgroups, NATIVE_UNIT) != NULL;
 }
 
 static bool look_for_native_unit(void *context, int pid)
@@ -226,7 +241,8 @@ static int check_native_unit(const struct settings *settings, struct error *why)
 	if (found == 0)
 		return 0;
 	return error_set(why, -EBUSY,
-	    "The gateway belongs to the service manager (openclaw-gateway.service, pid %d): disable that unit first, or watch "
+	    "The gateway belongs to the service manager (openclaw-gateway.service, pid %d): disable that "
+	    "unit first, or watch "
 	    "it with \"holdfast monitor\". Nothing was started.",
 	    found);
 }
@@ -245,7 +261,7 @@ int ownership_check(struct supervisor *supervisor, struct error *why)
 		result = check_native_unit(settings, why);
 	if (result < 0)
 		return result;
-	snprintf(path, sizeof(path), "%s/tmp/openclaw-%u", settings_string(settings, settings->gateway.state_directory),
-	    getuid());
+	snprintf(path, sizeof(path), "%s/tmp/openclaw-%u",
+	    settings_string(settings, settings->gateway.state_directory), getuid());
 	return check_locks_in(settings, path, why);
 }

@@ -1,5 +1,5 @@
-/* The supervisor: owns the gateway process. It carries out what the core decides, and nothing else: no network
- * bytes, no disk that can block, no allocation once it runs. One of it exists, as static memory. */
+/* The supervisor: owns the gateway process. It carries out what the core decides, and nothing else: no
+ * network bytes, no disk that can block, no allocation once it runs. One of it exists, as static memory. */
 #ifndef HOLDFAST_SUPERVISE_SUPERVISOR_H
 #define HOLDFAST_SUPERVISE_SUPERVISOR_H
 
@@ -18,10 +18,10 @@
 #include "process/record.h"
 #include "process/tree.h"
 
-#define WORKER_COUNT	    3
+#define WORKER_COUNT        3
 #define CONTROL_CLIENTS_MAX 16
 #define PENDING_EVENTS_MAX  256
-#define VARIABLES_MAX	    1024
+#define VARIABLES_MAX       1024
 #define HELD_MESSAGES_MAX   4
 
 enum worker_index { WORKER_SENTRY, WORKER_RECORDER, WORKER_RELAY };
@@ -36,7 +36,7 @@ struct supervised_worker {
 	struct restart_history history;
 	int64_t started_ms;
 	uint32_t restarts;
-	bool ready;	 /* it said HELLO */
+	bool ready;      /* it said HELLO */
 	bool wants_send; /* its channel was full: EPOLLOUT is watched */
 };
 
@@ -44,7 +44,7 @@ struct supervised_worker {
 struct pending_events {
 	uint32_t magic, version, size, reserved;
 	uint64_t life;
-	uint64_t last;	  /* sequence of the newest event; 0: none yet */
+	uint64_t last;    /* sequence of the newest event; 0: none yet */
 	uint64_t stored;  /* every event up to this one is on disk */
 	uint64_t dropped; /* overwritten before they could be stored */
 	uint64_t dropped_told;
@@ -102,14 +102,15 @@ struct supervisor {
 
 	struct supervised_worker workers[WORKER_COUNT];
 	struct restart_policy worker_policy;
-	/* From a death to the next start nothing is sent: what a worker does with it would delay the start. */
+	/* From a death to the next start nothing is sent: what a worker does with it would delay the start.
+	 */
 	bool holding;
 	uint32_t held_count;
 	struct held_message held[HELD_MESSAGES_MAX];
 
 	struct pending_events *pending;
-	uint64_t sent;	/* sequence of the last event given to the recorder */
-	uint64_t shown; /* and to the sentry, for the terminal */
+	uint64_t sent;    /* sequence of the last event given to the recorder */
+	uint64_t shown;   /* and to the sentry, for the terminal */
 	uint64_t trimmed; /* the newest event when the ring's pages were last given back */
 	bool store_writable;
 	char store_why[128];
@@ -144,8 +145,8 @@ void workers_start(struct supervisor *supervisor);
 bool workers_ended(struct supervisor *supervisor, int pid, int status_code, int status);
 void workers_finish(struct supervisor *supervisor);
 bool workers_are_gone(const struct supervisor *supervisor);
-int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type, struct message *message,
-    int passed_fd);
+int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type,
+    struct message *message, int passed_fd);
 /* From now on messages wait, until they are released or too many. */
 void workers_hold(struct supervisor *supervisor);
 /* Sends what waited, in order. */
@@ -155,8 +156,8 @@ void workers_tell_gateway(struct supervisor *supervisor);
 
 /* events.c */
 int events_open(struct supervisor *supervisor, struct error *why);
-void events_record(struct supervisor *supervisor, const char *kind, enum event_severity severity, uint64_t incident,
-    const char *evidence, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void events_record(struct supervisor *supervisor, const char *kind, enum event_severity severity,
+    uint64_t incident, const char *evidence, const char *format, ...) __attribute__((format(printf, 6, 7)));
 void events_send(struct supervisor *supervisor);
 void events_resend(struct supervisor *supervisor);
 void events_acknowledge(struct supervisor *supervisor, uint64_t life, uint64_t sequence);
@@ -166,8 +167,8 @@ uint64_t events_waiting(const struct supervisor *supervisor);
 /* narrate.c: the words for what the core says */
 void narrate_record(struct supervisor *supervisor, const struct supervision_action *action);
 void narrate_channels_off(struct supervisor *supervisor, const char *line);
-void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value, char *target,
-    size_t size);
+void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value,
+    char *target, size_t size);
 
 /* console.c */
 int console_open(struct supervisor *supervisor, struct error *why);

@@ -19,7 +19,8 @@
 #include "supervise/supervisor.h"
 
 #define WORKER_HEALTHY_AFTER_MS 10000
-#define WORKER_BACKOFF_MAX_MS	60000 /* nobody may be left unwatched for longer, whatever the gateway's back-off */
+#define WORKER_BACKOFF_MAX_MS                                                                                \
+	60000 /* nobody may be left unwatched for longer, whatever the gateway's back-off */
 
 static const char *const names[WORKER_COUNT] = {"sentry", "recorder", "relay"};
 
@@ -80,7 +81,8 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 	supervisor_step(supervisor, &event);
 }
 
-static void worker_said(struct supervisor *supervisor, struct supervised_worker *worker, const struct message *message)
+static void worker_said(
+    struct supervisor *supervisor, struct supervised_worker *worker, const struct message *message)
 {
 	enum worker_index index = (enum worker_index)(worker - supervisor->workers);
 
@@ -112,7 +114,8 @@ static void close_channel(struct supervised_worker *worker)
 static void channel_event(struct loop_source *source, uint32_t events)
 {
 	struct supervisor *supervisor = source->context;
-	struct supervised_worker *worker = (struct supervised_worker *)((char *)source - offsetof(struct supervised_worker, channel));
+	struct supervised_worker *worker =
+	    (struct supervised_worker *)((char *)source - offsetof(struct supervised_worker, channel));
 	struct message message;
 
 	if ((events & EPOLLOUT) && worker->wants_send) {
@@ -128,7 +131,8 @@ static void channel_event(struct loop_source *source, uint32_t events)
 		} else if (got == -EAGAIN) {
 			return;
 		} else {
-			/* A worker that closed its channel, or says what we do not understand, is of no use. */
+			/* A worker that closed its channel, or says what we do not understand, is of no use.
+			 */
 			close_channel(worker);
 			if (worker->pid > 0)
 				syscall(SYS_pidfd_send_signal, worker->pid_fd, SIGKILL, NULL, 0);
@@ -155,8 +159,8 @@ void workers_release(struct supervisor *supervisor)
 	events_send(supervisor);
 }
 
-int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type, struct message *message,
-    int passed_fd)
+int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type,
+    struct message *message, int passed_fd)
 {
 	struct supervised_worker *worker = &supervisor->workers[index];
 	int result;
@@ -198,7 +202,8 @@ void workers_tell_gateway(struct supervisor *supervisor)
 
 static void retry(struct loop_timer *timer)
 {
-	struct supervised_worker *worker = (struct supervised_worker *)((char *)timer - offsetof(struct supervised_worker, retry));
+	struct supervised_worker *worker =
+	    (struct supervised_worker *)((char *)timer - offsetof(struct supervised_worker, retry));
 
 	start_worker(timer->context, worker);
 }
@@ -214,7 +219,8 @@ static void come_back(struct supervisor *supervisor, struct supervised_worker *w
 	if (delay_ms == 0 && was_healthy)
 		start_worker(supervisor, worker);
 	else
-		loop_timer_arm(&supervisor->loop, &worker->retry, clock_boot_ms() + (delay_ms < 10 ? 10 : delay_ms));
+		loop_timer_arm(
+		    &supervisor->loop, &worker->retry, clock_boot_ms() + (delay_ms < 10 ? 10 : delay_ms));
 }
 
 static void start_worker(struct supervisor *supervisor, struct supervised_worker *worker)
@@ -265,7 +271,8 @@ void workers_init(struct supervisor *supervisor)
 		worker->pid_fd = worker->channel_fd = worker->channel.fd = worker->death.fd = -1;
 		worker->retry.callback = retry;
 		worker->retry.context = supervisor;
-		snprintf(worker->program, sizeof(worker->program), "%.*s/holdfast-%s", PATH_MAX - 32, directory, names[i]);
+		snprintf(worker->program, sizeof(worker->program), "%.*s/holdfast-%s", PATH_MAX - 32,
+		    directory, names[i]);
 	}
 }
 
@@ -289,9 +296,11 @@ bool workers_ended(struct supervisor *supervisor, int pid, int status_code, int 
 		worker->pid = 0;
 		restart_history_healthy(&supervisor->worker_policy, &worker->history, lived_ms);
 		if (!supervisor->finishing) {
-			snprintf(evidence, sizeof(evidence), "{\"worker\":\"%s\",\"pid\":%d}", worker->name, pid);
+			snprintf(
+			    evidence, sizeof(evidence), "{\"worker\":\"%s\",\"pid\":%d}", worker->name, pid);
 			events_record(supervisor, "worker.exited", SEVERITY_WARNING, 0, evidence,
-			    "The %s (pid %d) ended with %s %d and is started again; the gateway is not touched.",
+			    "The %s (pid %d) ended with %s %d and is started again; the gateway is not "
+			    "touched.",
 			    worker->name, pid, status_code == CLD_EXITED ? "exit code" : "signal", status);
 		}
 		come_back(supervisor, worker, lived_ms >= WORKER_HEALTHY_AFTER_MS);
@@ -308,7 +317,8 @@ void workers_finish(struct supervisor *supervisor)
 		struct supervised_worker *worker = &supervisor->workers[i];
 
 		loop_timer_arm(&supervisor->loop, &worker->retry, 0);
-		if (worker->pid > 0 && worker_say(supervisor, (enum worker_index)i, MESSAGE_FINISH, &finish, -1) < 0)
+		if (worker->pid > 0 &&
+		    worker_say(supervisor, (enum worker_index)i, MESSAGE_FINISH, &finish, -1) < 0)
 			syscall(SYS_pidfd_send_signal, worker->pid_fd, SIGKILL, NULL, 0);
 	}
 }

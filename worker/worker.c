@@ -84,7 +84,9 @@ int worker_init(struct worker *worker, struct error *why)
 	result = loop_source_watch(&worker->loop, &worker->channel, CHANNEL_FD, EPOLLIN);
 	if (result < 0)
 		return error_set(why, result,
-		    "holdfast-%s is a part of Holdfast and is started by the supervisor: use \"holdfast run\".", worker->name);
+		    "holdfast-%s is a part of Holdfast and is started by the supervisor: use \"holdfast "
+		    "run\".",
+		    worker->name);
 	hello.hello.pid = getpid();
 	strncpy(hello.hello.name, worker->name, sizeof(hello.hello.name) - 1);
 	worker_send(worker, MESSAGE_HELLO, &hello);

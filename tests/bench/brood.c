@@ -1,5 +1,6 @@
-/* bench_brood FIFO: a gateway that leaves a helper behind. Forks twice with a setsid() between, as daemons do; the
- * grandchild ignores every polite signal and sleeps. Writes { pid, grandchild's pid } into the FIFO, then waits. */
+/* bench_brood FIFO: a gateway that leaves a helper behind. Forks twice with a setsid() between, as daemons
+ * do; the grandchild ignores every polite signal and sleeps. Writes { pid, grandchild's pid } into the FIFO,
+ * then waits. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
-/* bench_child FIFO: what every supervisor in the benchmarks starts. Its first instructions read CLOCK_MONOTONIC; then
- * it writes { pid, nanoseconds } into the FIFO and waits for its end. Without a C library, whose own start would
- * be counted for all and so flatter whoever is slower. */
+/* bench_child FIFO: what every supervisor in the benchmarks starts. Its first instructions read
+ * CLOCK_MONOTONIC; then it writes { pid, nanoseconds } into the FIFO and waits for its end. Without a C
+ * library, whose own start would be counted for all and so flatter whoever is slower. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -19,9 +19,9 @@ static long call(long number, long a, long b, long c, long d)
 	long result;
 
 	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
-			 : "rcx", "r11", "memory");
+	                 : "=a"(result)
+	                 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
+	                 : "rcx", "r11", "memory");
 	return result;
 }
 #elif defined(__aarch64__)

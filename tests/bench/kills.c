@@ -1,7 +1,8 @@
-/* bench_kills ROUNDS KILLS SETTLE_MS FIFO:LIFE_MS...: kills the children behind the FIFOs (see child.c) in turn, each
- * when it has lived at least LIFE_MS, and measures from right before kill() to the first instruction of the child
- * that takes its place. Prints `ROUND FIFO_INDEX NANOSECONDS` for each. A child whose LIFE_MS has not passed when its turn
- * comes is left out of that turn: so each turn holds one kill of every supervisor that can be measured so often. */
+/* bench_kills ROUNDS KILLS SETTLE_MS FIFO:LIFE_MS...: kills the children behind the FIFOs (see child.c) in
+ * turn, each when it has lived at least LIFE_MS, and measures from right before kill() to the first
+ * instruction of the child that takes its place. Prints `ROUND FIFO_INDEX NANOSECONDS` for each. A child
+ * whose LIFE_MS has not passed when its turn comes is left out of that turn: so each turn holds one kill of
+ * every supervisor that can be measured so often. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SUBJECTS_MAX	16
-#define CHILD_WAIT_MS	15000
+#define SUBJECTS_MAX  16
+#define CHILD_WAIT_MS 15000
 
 struct stamp {
 	int64_t pid, ns;
@@ -100,7 +101,8 @@ int main(int count, char **arguments)
 		open_subject(&subjects[i], arguments[4 + i]);
 	for (long turn = 0; turn < rounds * kills; turn++) {
 		for (int i = 0; i < subject_count; i++) {
-			/* Another one first each time: whoever comes after a slow one is not always the same. */
+			/* Another one first each time: whoever comes after a slow one is not always the same.
+			 */
 			int index = (int)((turn + i) % subject_count);
 			struct timespec settle = {.tv_nsec = settle_ms * 1000000};
 

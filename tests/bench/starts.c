@@ -1,6 +1,7 @@
-/* bench_starts ROUNDS TIMES FIFO COMMAND... , FIFO COMMAND... , ...: starts each supervisor in turn and measures from right
- * before its start to the first instruction of its child (see child.c), then ends it with SIGTERM. Prints `ROUND
- * INDEX NANOSECONDS` for each. The first start of each, which makes its directories, is not counted. */
+/* bench_starts ROUNDS TIMES FIFO COMMAND... , FIFO COMMAND... , ...: starts each supervisor in turn and
+ * measures from right before its start to the first instruction of its child (see child.c), then ends it with
+ * SIGTERM. Prints `ROUND INDEX NANOSECONDS` for each. The first start of each, which makes its directories,
+ * is not counted. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
-/* bench_writer ORDERS RESULTS BYTES_PER_SECOND: prints lines at an even pace. Waits for a number of milliseconds (one
- * line of text) in the FIFO ORDERS, prints for so long, then writes one line into the FIFO RESULTS:
- * `BYTES ELAPSED_NS BLOCKED_NS LONGEST_NS LATE_NS`: the time spent in write(), the longest write(), and by how much the
- * pace was missed in the end. */
+/* bench_writer ORDERS RESULTS BYTES_PER_SECOND: prints lines at an even pace. Waits for a number of
+ * milliseconds (one line of text) in the FIFO ORDERS, prints for so long, then writes one line into the FIFO
+ * RESULTS: `BYTES ELAPSED_NS BLOCKED_NS LONGEST_NS LATE_NS`: the time spent in write(), the longest write(),
+ * and by how much the pace was missed in the end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -61,7 +61,8 @@ static struct result write_for(int64_t duration_ms, int64_t bytes_per_second)
 	struct result result = {0};
 	int64_t began_ns = now_ns(), end_ns = began_ns + duration_ms * 1000000, due_ns = began_ns;
 
-	/* Even ticks of 1 ms, each with what is due by then: a late writer catches up, as a busy gateway would. */
+	/* Even ticks of 1 ms, each with what is due by then: a late writer catches up, as a busy gateway
+	 * would. */
 	while (due_ns < end_ns) {
 		due_ns += 1000000;
 		wait_until(due_ns);
@@ -90,8 +91,9 @@ int main(int count, char **arguments)
 	while (fgets(line, sizeof(line), orders) != NULL) {
 		struct result result = write_for(strtoll(line, NULL, 10), bytes_per_second);
 
-		fprintf(results, "%lld %lld %lld %lld %lld\n", (long long)result.bytes, (long long)result.elapsed_ns,
-		    (long long)result.blocked_ns, (long long)result.longest_ns, (long long)result.late_ns);
+		fprintf(results, "%lld %lld %lld %lld %lld\n", (long long)result.bytes,
+		    (long long)result.elapsed_ns, (long long)result.blocked_ns, (long long)result.longest_ns,
+		    (long long)result.late_ns);
 		fflush(results);
 	}
 	return 0;

@@ -12,12 +12,14 @@ def percentile(values, part):
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
-def undisturbed(rounds, floor):
+def undisturbed(rounds, floor, parts=(0.5,)):
     """`rounds` is a list of {name: [values]}. Returns those whose floor did not double against the run's median floor,
-    and how many were thrown away."""
-    medians = [statistics.median(each[floor]) for each in rounds]
-    limit = FLOOR_DOUBLES * statistics.median(medians)
-    kept = [each for each, median in zip(rounds, medians) if median < limit]
+    and how many were thrown away. `parts`: the percentiles of the floor that are looked at."""
+    kept = rounds
+    for part in parts:
+        floors = [percentile(each[floor], part) for each in rounds]
+        limit = FLOOR_DOUBLES * statistics.median(floors)
+        kept = [each for each, value in zip(rounds, floors) if value < limit and each in kept]
     return kept, len(rounds) - len(kept)
 
 
