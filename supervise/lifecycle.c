@@ -243,6 +243,8 @@ static bool adopt(struct supervisor *supervisor, struct supervision_event *resul
 	int fd = (int)syscall(SYS_pidfd_open, recorded->pid, 0);
 	int code = fd < 0 ? -errno : procfs_stat(recorded->pid, &stat);
 
+	if (code == -EINVAL || code == -ENOENT) /* the number now names a thread of another process */
+		code = -ESRCH;
 	if (code < 0 && code != -ESRCH) {
 		file_close(&fd);
 		return false;
