@@ -89,7 +89,7 @@ static int start(struct clone_args *arguments, void (*run)(void *context), void 
 	long result = clone_shared(arguments, run, context);
 	int pid;
 
-	if (result != -ENOSYS)
+	if (result != -ENOSYS && result != -EPERM)
 		return (int)result;
 	pid = copy(arguments);
 	if (pid == 0)

@@ -114,8 +114,12 @@ void containment_renew(struct containment *containment)
 		return;
 	file_close(&containment->events_fd);
 	file_close(&containment->directory_fd);
-	unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR);
-	open_files(containment);
+	if (unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+		open_files(containment);
+		containment->killed = true; /* it is the old one */
+	} else {
+		open_files(containment);
+	}
 }
 
 bool containment_is_populated(const struct containment *containment)

@@ -33,10 +33,15 @@ int procfs_stat(int pid, struct procfs_stat *stat)
 	stat->pid = pid;
 	text_copy(stat->name, sizeof(stat->name), open_bracket + 1);
 	if (sscanf(close_bracket + 2,
-	        "%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
-	        &stat->state, &stat->parent, &stat->start_time) != 3)
+	        "%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %" SCNu64,
+	        &stat->state, &stat->parent, &stat->threads, &stat->start_time) != 4)
 		return -EPROTO;
 	return 0;
+}
+
+bool procfs_has_ended(const struct procfs_stat *stat)
+{
+	return stat->state == 'X' || (stat->state == 'Z' && stat->threads <= 1);
 }
 
 int procfs_start_time(int pid, uint64_t *start_time)
@@ -62,7 +67,7 @@ bool procfs_is_alive(int pid, uint64_t start_time)
 	struct procfs_stat stat;
 
 	return pid > 0 && procfs_stat(pid, &stat) == 0 && stat.start_time == start_time &&
-	       stat.state != 'Z' && stat.state != 'X';
+	       !procfs_has_ended(&stat);
 }
 
 bool procfs_is_descendant(int pid, int ancestor)

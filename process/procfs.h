@@ -12,6 +12,7 @@
 struct procfs_stat {
 	int pid, parent;
 	char state; /* R S D T t Z X */
+	uint32_t threads;
 	char name[PROCFS_NAME_MAX];
 	uint64_t start_time; /* clock ticks since boot: field 22 */
 };
@@ -27,10 +28,14 @@ struct procfs_listener {
 int procfs_stat(int pid, struct procfs_stat *stat);
 int procfs_start_time(int pid, uint64_t *start_time);
 
+/* Whether nothing of the process runs any more. A main thread that has ended (Z) while others still end is no
+ * end: what the process holds (memory, ports, locks, its cgroup) goes with the last thread. */
+bool procfs_has_ended(const struct procfs_stat *stat);
+
 /* The parent's pid, or a negative errno. */
 int procfs_parent(int pid);
 
-/* Whether the process with this pid and start time is alive (a zombie is not). */
+/* Whether the process with this pid and start time is alive (what has ended is not). */
 bool procfs_is_alive(int pid, uint64_t start_time);
 
 /* Whether `pid` is `ancestor` or one of its descendants, by the chain of parents. */

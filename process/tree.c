@@ -23,8 +23,7 @@
 struct process {
 	int pid, parent;
 	uint64_t start_time;
-	char state;
-	bool marked, spared;
+	bool ended, marked, spared;
 	char name[PROCFS_NAME_MAX];
 };
 
@@ -53,7 +52,7 @@ static bool take_one(void *context, int pid)
 	process->pid = pid;
 	process->parent = stat.parent;
 	process->start_time = stat.start_time;
-	process->state = stat.state;
+	process->ended = procfs_has_ended(&stat);
 	text_copy(process->name, sizeof(process->name), stat.name);
 	taken->count++;
 	return true;
@@ -155,7 +154,7 @@ static void kill_marked(struct tree_report *report, int gateway_pid, uint32_t po
 	for (uint32_t i = 0; i < snapshot.count; i++) {
 		const struct process *process = &snapshot.list[i];
 
-		if (!process->marked || process->state == 'Z' || process->state == 'X')
+		if (!process->marked || process->ended)
 			continue;
 		kill_process(process);
 		report->left++;
@@ -212,6 +211,7 @@ void tree_kill(const struct tree *tree, uint32_t port, struct tree_report *repor
 	/* What could not be seen is not gone. */
 	if (!snapshot.is_whole && report->left == 0)
 		report->left = 1;
+	report->ending = report->left == 0 && containment_is_populated(tree->containment);
 }
 
 void marker_format(char *target, uint64_t instance, int pid, uint64_t start_time)
@@ -270,7 +270,7 @@ uint32_t orphans_kill(uint64_t instance, uint32_t port, struct tree_report *repo
 	for (uint32_t i = 0; i < snapshot.count; i++) {
 		struct process *process = &snapshot.list[i];
 
-		process->marked = !process->spared && process->state != 'Z' && is_orphan(process, instance);
+		process->marked = !process->spared && !process->ended && is_orphan(process, instance);
 		if (process->marked && listener.inode == 0 && port != 0)
 			procfs_listener(port, &listener);
 		/* Whoever serves on the port is alive, whatever became of the process that started it. */

@@ -24,12 +24,13 @@ struct tree {
 
 struct tree_report {
 	uint32_t left; /* processes that were still alive when looked at; each has been sent SIGKILL */
+	bool ending;   /* left is 0, yet the cgroup is not empty: it is a matter of moments */
 	bool holds;    /* one of them listens on the port, holds a file lock, or is the gateway */
 	char names[TREE_NAMES_MAX]; /* "sleep (123), bash (124)" */
 };
 
-/* Sends SIGKILL to all of the tree and says what was there. left 0: nothing of it is alive. Call it again
- * when a child has ended: what forks faster than it dies is met again. `port` may be 0. */
+/* Sends SIGKILL to all of the tree and says what was there. left 0 and not ending: nothing of it is alive.
+ * Call it again when a child has ended: what forks faster than it dies is met again. `port` may be 0. */
 void tree_kill(const struct tree *tree, uint32_t port, struct tree_report *report);
 
 /* The marker a gateway's tree carries in its environment: INSTANCE:PID:STARTTIME. */

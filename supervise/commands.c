@@ -13,11 +13,20 @@
 #include "process/procfs.h"
 #include "supervise/supervisor.h"
 
+#define CLOCKS_WOBBLE_MS 20
+
+/* A moment is told alike each time it is asked for: the distance of the two clocks is read anew only when one
+ * was set. */
 static int64_t to_real_ms(int64_t boot_ms)
 {
+	static int64_t distance_ms;
+	int64_t now_ms = clock_real_ms() - clock_boot_ms();
+
 	if (boot_ms == 0 || boot_ms == INT64_MAX)
 		return boot_ms;
-	return clock_real_ms() - (clock_boot_ms() - boot_ms);
+	if (now_ms - distance_ms > CLOCKS_WOBBLE_MS || distance_ms - now_ms > CLOCKS_WOBBLE_MS)
+		distance_ms = now_ms;
+	return boot_ms + distance_ms;
 }
 
 static void fill_gateway(const struct supervisor *supervisor, struct control_reply *reply)

@@ -167,10 +167,12 @@ static void kill_tree(struct supervisor *supervisor, struct supervision_event *r
 	if (supervisor->gateway.pid_fd >= 0)
 		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGKILL, NULL, 0);
 	tree_kill(&tree, supervisor->settings->gateway.port, &report);
-	result->type = report.left == 0 && supervisor->gateway.pid_fd < 0 ? ON_TREE_GONE : ON_TREE_LEFT;
-	result->value = report.left;
+	result->type = ON_TREE_LEFT;
+	if (report.left == 0 && !report.ending && supervisor->gateway.pid_fd < 0)
+		result->type = ON_TREE_GONE;
+	result->value = report.left + report.ending;
 	result->holds = report.holds;
-	if (report.left > 0)
+	if (result->type == ON_TREE_LEFT)
 		watch_containment(supervisor);
 	if (report.left > 0 && supervisor->gateway.pid_fd < 0 && !supervisor->gateway.told_orphans) {
 		supervisor->gateway.told_orphans = true;
@@ -192,7 +194,8 @@ static int spawn(struct supervisor *supervisor)
 	    .environment = supervisor->environment,
 	    .working_directory = settings_string(settings, settings->gateway.working_directory),
 	    .console = supervisor->console.path,
-	    .cgroup_fd = containment->directory_fd,
+	    /* A killed one that could not be made anew kills what is put into it. */
+	    .cgroup_fd = containment->killed ? -1 : containment->directory_fd,
 	    .move_in = containment->move_in,
 	    .marker_value = supervisor->marker + sizeof(MARKER_VARIABLE),
 	    .instance = settings->instance};

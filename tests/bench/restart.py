@@ -98,7 +98,7 @@ def report(rounds, subjects, verdicts):
 
 def main():
     verdicts = table.Verdicts()
-    priority = table.go_first()
+    priority = table.go_first(real_time=True)
     rounds, kills = (SHORT_ROUNDS, SHORT_KILLS) if table.is_short() else (ROUNDS, KILLS)
     with supervisors.Place() as place:
         subjects, missing = start_all(place)

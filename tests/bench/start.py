@@ -62,7 +62,7 @@ def measure(subjects, rounds, times):
 
 def main():
     verdicts = table.Verdicts()
-    priority = table.go_first()
+    priority = table.go_first(real_time=True)
     if supervisors.missing_programs("s6-supervise"):
         verdicts.note("not measured: s6-supervise is not installed")
         return 0

@@ -208,14 +208,16 @@ class Place:
                               env={**self.environment, **(environment or {})}, cwd=self.root, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
 
-    def run(self, *command, options=(), environment=None, prefix=(), wait=True):
-        """Starts a supervisor; without a command it is the gateway that obeys."""
+    def run(self, *command, options=(), environment=None, prefix=(), wait=True, program=HOLDFAST, output=None):
+        """Starts a supervisor; without a command it is the gateway that obeys. `output`: a descriptor for what it says,
+        instead of the log."""
         command = command or ("sh", "./gateway")
         with open(self.log_file, "ab") as log:
-            process = subprocess.Popen([*prefix, HOLDFAST, "run", *self.where(), "--config", str(self.settings_file),
+            process = subprocess.Popen([*prefix, program, "run", *self.where(), "--config", str(self.settings_file),
                                         *options, "--", *command],
                                        env={**self.environment, **(environment or {})}, cwd=self.root,
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                                       stdin=subprocess.DEVNULL, stdout=log if output is None else output, stderr=log,
+                                       start_new_session=True)
         self.runs.append(process)
         if wait:
             self.wait_for(lambda: self.command("status").returncode in (0, 4), "a supervisor that answers")

@@ -8,6 +8,7 @@ is tried (default: build). Prints TAP.
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
-from system import (HOLDFAST, Skip, cpu_seconds, environment_of, every_pid, expect, expect_equal, free_port, is_alive,
+from system import (BUILD, HOLDFAST, Skip, cpu_seconds, environment_of, every_pid, expect, expect_equal, free_port, is_alive,
                     kill, listen_on, main, parent_of, process_state, processes_with, start_time_of, steady, test,
                     wait_for)
 
@@ -253,6 +254,50 @@ def earlier_life(place):
             expect(place.pid() not in (None, gateway), "no new gateway")
         finally:
             stranger.kill()
+
+
+# Many threads and much memory: its leader is a zombie long before the last thread has given back what it holds.
+SLOW_TO_DIE = """\
+import threading, time
+held = bytearray(150_000_000)
+held[::4096] = b'x' * len(held[::4096])
+for _ in range(30):
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+print('heavy', file=open('heavy', 'a'))
+time.sleep(1000)
+"""
+
+
+@test("what takes its time to die is waited for: each crash is one start, which lives")
+def slow_to_die(place):
+    slow_to_die_goes(place)
+
+
+@test("what takes its time to die is waited for without a cgroup, too")
+def slow_to_die_without_cgroup(place):
+    slow_to_die_goes(place, **without_cgroup())
+
+
+def slow_to_die_goes(place, **options):
+    place.settings({"backoff": NO_BACKOFF})
+    (place.root / "heavy.py").write_text(SLOW_TO_DIE)
+    # What was there and can still be seen in the kernel's list of threads at a start is written down.
+    place.at_start("for old in $(cat grandchildren 2>/dev/null); do"
+                   " [ $(ls /proc/$old/task 2>/dev/null | wc -l) -le 1 ] || echo $old >>survivors; done;"
+                   " (setsid python3 -c 'import os; print(os.getpid(), flush=True);"
+                   " exec(open(\"heavy.py\").read())' >>grandchildren 2>heavy.log &); " + FORKED_TWICE * 6)
+    place.run_ready(**options)
+    heavy = place.root / "heavy"
+    for nth in range(12):
+        place.wait_for(lambda: heavy.exists() and len(heavy.read_text().split()) > nth, "heavy grandchild")
+        pid, before = place.pid(), place.last_event()
+        kill(pid)
+        place.wait_ready(other_than=pid)
+        place.wait_event("gateway.recovered", before)
+        place.last_event()
+        kinds = place.kinds(before)
+        expect_equal((kinds.count("gateway.exited"), kinds.count("gateway.started")), (1, 1), "ends and starts")
+    expect(not (place.root / "survivors").exists(), "threads of the old tree lived at the next start")
 
 
 # ---- the deaths of our own processes ---------------------------------------------------------------------------------
@@ -892,6 +937,123 @@ def few_descriptors(place):
     expect_equal(place.end(), 0, "exit status")
     place.expect_nothing_left()
     return f"{spent:.2f} s of CPU"
+
+
+@test("workers whose supervisor was killed go on as long as the gateway lives, and end with it")
+def abandoned(place):
+    supervisor = place.run_ready()
+    gateway, workers = place.pid(), place.wait_workers()
+    supervisor.kill()
+    supervisor.wait()
+    place.tell("echo the console is still drained")
+    log = place.state_dir / "console.log"
+    wait_for(lambda: "still drained" in log.read_text(), "line in console.log")
+    expect(is_alive(workers["sentry"]), "the sentry ended before the gateway")
+    kill(gateway)
+    wait_for(lambda: not place.left(), "end of the workers")
+    before = place.last_event_on_disk()
+    place.run_ready()
+    place.wait_event("gateway.recovered", before)
+    expect_trail(place, before, "gateway.adoption_refused", "gateway.started", "gateway.ready", "gateway.recovered")
+
+
+@test("a terminal that is closed or that nobody reads disturbs nothing, and does not keep it from ending")
+def no_reader(place):
+    place.settings({"gateway": {"stopTimeout": "2s"}})
+    for is_closed in (True, False):
+        (place.root / "progress").unlink(missing_ok=True)
+        reader, writer = os.pipe()
+        try:
+            if is_closed:
+                os.close(reader)
+            place.run_ready("python3", "-c", TALKER, output=writer)
+            os.close(writer)
+            gateway = place.pid()
+            progress = place.root / "progress"
+            # More than any pipe or buffer on the way holds
+            place.wait_for(lambda: progress.exists() and int((progress.read_text().split() or [0])[0]) > 20_000_000,
+                           "output")
+            expect(float(progress.read_text().split()[1]) < 1, "a write took", progress.read_text().split()[1], "s")
+            expect_equal(place.pid(), gateway, "gateway")
+            began = time.monotonic()
+            expect_equal(place.end(), 0, "exit status")
+            expect(time.monotonic() - began < 8, "it took", time.monotonic() - began, "s to end")
+            place.expect_nothing_left()
+        finally:
+            if not is_closed:
+                os.close(reader)
+
+
+@test("without its workers' programs the supervisor does its duty all the same")
+def no_workers(place):
+    programs = place.root / "programs"
+    programs.mkdir()
+    for name in ("holdfast", "holdfast-supervise"):
+        shutil.copy(BUILD / name, programs / name)
+    supervisor = place.run_ready(program=str(programs / "holdfast"))
+    expect_equal([pid for pid in place.workers().values() if pid], [], "workers")
+    gateway = place.pid()
+    kill(gateway)
+    place.wait_ready(other_than=gateway)
+    place.tell("head -c 3000000 /dev/zero; : >written")  # more than the console holds
+    place.wait_for((place.root / "written").exists, "end of a long output")
+    place.done("restart")
+    place.done("stop")
+    expect(cpu_seconds(supervisor.pid) < 1, "it used", cpu_seconds(supervisor.pid), "s of CPU")
+    expect_equal(place.end(), 0, "exit status")
+    place.expect_nothing_left()
+    # What happened is on record once there is a recorder
+    place.run_ready()
+    place.wait_event("supervisor.stopped")
+    expect_equal(place.kinds()[:3], ["supervisor.started", "gateway.started", "gateway.ready"])
+
+
+@test("an ordinary user needs nothing of root: all of the life, death and end of a gateway")
+def ordinary_user(place):
+    if os.geteuid() != 0:
+        raise Skip("it is an ordinary user all the time")
+    programs = place.root / "programs"
+    shutil.copytree(BUILD, programs, ignore=lambda where, names: [name for name in names if not (
+        name.startswith("holdfast") and os.path.isfile(os.path.join(where, name)))])
+    for path in (place.root, *place.root.rglob("*")):
+        os.chown(path, 65534, 65534)
+    options = {"program": str(programs / "holdfast"),
+               "prefix": ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")}
+    place.at_start(FORKED_TWICE)
+    supervisor = place.run_ready(**options)
+    first = place.pid()
+    expect_equal(os.stat(f"/proc/{first}").st_uid, 65534, "user")
+    old = grandchildren(place, 1)
+    kill(first)
+    second = place.wait_ready(other_than=first)["gateway"]["pid"]
+    expect(not is_alive(old[0]), "the grandchild lives")
+    supervisor.kill()
+    supervisor.wait()
+    place.run_ready(**options)
+    expect_equal(place.pid(), second, "adopted")
+    old = grandchildren(place, 2)
+    place.done("stop")
+    expect(not is_alive(old[1]), "the grandchild lives")
+    contained = place.status()["gateway"]["containment"]
+    expect_equal(place.end(), 0, "exit status")
+    place.expect_nothing_left()
+    for path in (place.state_dir, place.runtime_dir):
+        expect_equal(oct(path.stat().st_mode & 0o777), "0o700", str(path))
+    expect(not [path for path in place.state_dir.iterdir() if path.stat().st_mode & 0o077], "files others may read")
+    return f"contained by {contained}"
+
+
+@test("it ends at once while the gateway waits for its next start")
+def ended_waiting(place):
+    place.settings({"backoff": {"initial": "30s", "jitter": 0, "immediateFirst": False}})
+    place.at_start("exit 3")
+    place.run()
+    place.wait_state("backing-off")
+    began = time.monotonic()
+    expect_equal(place.end(), 0, "exit status")
+    expect(time.monotonic() - began < 2, "it took", time.monotonic() - began, "s")
+    place.expect_nothing_left()
+    expect_equal(place.kinds()[-2:], ["gateway.stopped", "supervisor.stopped"])
 
 
 # ---- what the gateway gets ---------------------------------------------------------------------------------------------
