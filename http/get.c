@@ -102,7 +102,8 @@ static void receive(struct http_get *get)
 		}
 		if (got == 0) {
 			/* Without a length the end of the connection ends the body: message_came says so. */
-			bool ended = get->head_checked && (llhttp_finish(&get->parser) == HPE_OK || get->whole);
+			bool ended =
+			    get->head_checked && (llhttp_finish(&get->parser) == HPE_OK || get->whole);
 
 			finish(get, ended                   ? HTTP_GET_ANSWERED
 			            : get->head_length == 0 ? HTTP_GET_REFUSED

@@ -75,11 +75,13 @@ static int open_directory(const char *path, const char *what, struct error *why)
 static bool owner_lives(int fd, char *owner, size_t size)
 {
 	struct procfs_stat stat;
+	uint64_t pid;
 
 	if (file_read_start(fd, owner, size) < 0)
 		owner[0] = '\0';
 	owner[strcspn(owner, "\n")] = '\0';
-	return procfs_stat(atoi(owner), &stat) == 0 && stat.state != 'Z' && stat.state != 'X';
+	return text_to_u64(owner, INT32_MAX, &pid) == 0 && procfs_stat((int)pid, &stat) == 0 &&
+	       !procfs_has_ended(&stat);
 }
 
 /* A supervisor that was killed while it started a process leaves its lock with that one, until it has come to

@@ -19,7 +19,7 @@ SHORT_ROUNDS, SHORT_SECONDS = (5, 1)
 WARM_UP_MS = 1000
 DISK = "2m"
 # The achieved pace, against the floor's; and no write() may take longer than a reader that is late by a few turns of a
-# busy machine's scheduler.
+# busy machine's scheduler, or than twice the worst that cat let its writer wait.
 PACE_RATIO, LONGEST_MS = 1.05, 100
 # The sentry's rings have their bound of 1 MiB each, and are filled by the warm-up.
 GROWTH_KIB = 1024
@@ -123,7 +123,8 @@ def main():
     ratio = table.median_of_rounds(kept, "holdfast") / table.median_of_rounds(kept, FLOOR)
     longest = sorted(each["holdfast"]["longest ms"] for each in measured)[rounds // 2]
     verdicts.check("time for the same bytes, against cat", ratio, PACE_RATIO)
-    verdicts.check("longest write(), median of the rounds", longest, LONGEST_MS, " ms", precision=1)
+    floor_worst = max(each[FLOOR]["longest ms"] for each in measured)
+    verdicts.check("longest write(), median of the rounds", longest, max(LONGEST_MS, 2 * floor_worst), " ms", precision=1)
     for name, (before, after) in growth.items():
         verdicts.check(f"{name} grew by", after - before, GROWTH_KIB, " KiB", precision=0)
     return verdicts.exit_code()
