@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+#define CONNECT_AGAIN_US 5000
+
 /* A socket's address holds 107 bytes; through the directory's descriptor any path fits. */
 static void address_in(int directory_fd, struct sockaddr_un *address)
 {
@@ -73,6 +75,20 @@ static int wait_for(int fd, short events, int64_t until_ms)
 		if (errno != EINTR)
 			return -errno;
 	}
+}
+
+/* While more callers wait than the queue holds, connect says EAGAIN, and poll cannot say when that is over.
+ */
+static int connect_until(int fd, const struct sockaddr_un *address, int64_t until_ms)
+{
+	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
+		if (errno != EAGAIN)
+			return -errno;
+		if (clock_monotonic_ms() >= until_ms)
+			return -ETIMEDOUT;
+		usleep(CONNECT_AGAIN_US);
+	}
+	return 0;
 }
 
 static void terminate_texts(struct control_reply *reply)
@@ -138,9 +154,11 @@ int control_ask(const char *runtime_dir, const struct control_request *request, 
 	if (fd < 0)
 		return no_answer(runtime_dir, fd, why);
 	address_in(directory_fd, &address);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return no_answer(runtime_dir, -errno, why);
-	result = exchange(fd, request, reply, until_ms);
+	result = connect_until(fd, &address, until_ms);
+	if (result < 0 && result != -ETIMEDOUT)
+		return no_answer(runtime_dir, result, why);
+	if (result == 0)
+		result = exchange(fd, request, reply, until_ms);
 	if (result == -ETIMEDOUT)
 		return error_set(
 		    why, result, "The supervisor did not answer within %d s.", timeout_ms / 1000);

@@ -115,8 +115,8 @@ const char *command_nearest(const char *name)
 /* Named in messages and in the manual, and still to come. */
 bool command_is_planned(const char *name)
 {
-	static const char *const planned[] = {"install", "uninstall", "monitor", "explain", "sessions", "profiles",
-	    "abort", "upgrade", "update", NULL};
+	static const char *const planned[] = {"install", "uninstall", "monitor", "explain", "sessions",
+	    "profiles", "abort", "upgrade", "update", NULL};
 
 	for (const char *const *word = planned; *word != NULL; word++)
 		if (strcmp(*word, name) == 0)

@@ -1,5 +1,5 @@
-/* `holdfast`: the command people type. It keeps nothing and decides nothing: it asks the supervisor, becomes it
- * ("run"), or becomes the recorder ("events"). */
+/* `holdfast`: the command people type. It keeps nothing and decides nothing: it asks the supervisor, becomes
+ * the supervisor ("run"), or becomes the recorder ("events"). */
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -31,7 +31,8 @@ static int take_word(struct invocation *invocation, const char *word, struct err
 		if (invocation->command != NULL)
 			return 0;
 		if (command_is_planned(word))
-			return error_set(why, -1, "\"holdfast %.64s\" is not part of this version yet.", word);
+			return error_set(
+			    why, -1, "\"holdfast %.64s\" is not part of this version yet.", word);
 		nearest = command_nearest(word);
 		if (nearest != NULL)
 			return error_set(

@@ -17,7 +17,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
 from generic import FORKED_TWICE, grandchildren, NO_BACKOFF, refused, TALKER
-from system import BUILD, cpu_seconds, expect, expect_equal, is_alive, kill, main, Skip, steady, test, wait_for
+from system import (BUILD, cpu_seconds, expect, expect_equal, HOLDFAST, is_alive, kill, main, Skip, steady, test,
+                    wait_for)
 
 
 @test("a sentry that is stopped blocks no gateway for long; what was discarded meanwhile is counted and told")
@@ -229,6 +230,27 @@ def few_descriptors(place):
     expect_equal(place.end(), 0, "exit status")
     place.expect_nothing_left()
     return f"{spent:.2f} s of CPU"
+
+
+@test("a supervisor that is stopped, with more callers than its queue holds, is not called gone")
+def no_answer(place):
+    supervisor = place.run_ready()
+    supervisor.send_signal(signal.SIGSTOP)
+    callers = []
+    for _ in range(60):
+        caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        callers.append(caller)
+        caller.setblocking(False)
+        caller.connect_ex(str(place.runtime_dir / "control"))
+    result = place.command("status")
+    expect_equal(result.returncode, 1, result.stdout + result.stderr)
+    expect("did not answer" in result.stdout + result.stderr, result.stdout, result.stderr)
+    with subprocess.Popen([HOLDFAST, "status", *place.where()], env=place.environment,
+                          stdout=subprocess.DEVNULL) as asking:
+        supervisor.send_signal(signal.SIGCONT)
+        expect_equal(asking.wait(10), 0, "exit status once it goes on")
+    for caller in callers:
+        caller.close()
 
 
 @test("without its workers' programs the supervisor does its duty all the same")
