@@ -65,7 +65,8 @@ void supervision_inherit(struct supervision *machine, const struct supervision *
 {
 	machine->history = earlier->history;
 	machine->generation = earlier->generation;
-	machine->restarts = earlier->restarts;
+	if (!earlier->finishing) /* else the next start is a first one */
+		machine->restarts = earlier->restarts;
 	machine->paused_until_ms = earlier->paused_until_ms;
 	memcpy(machine->inside_restarts_ms, earlier->inside_restarts_ms, sizeof(machine->inside_restarts_ms));
 	machine->stopped_before = !earlier->wanted && !earlier->finishing;

@@ -68,7 +68,7 @@ void cell_spawned(struct step *step)
 	machine->alive = true;
 	machine->ready = false;
 	machine->awaiting_words = false;
-	machine->restarts += machine->generation > 1;
+	machine->restarts += machine->generation > 1 && machine->down_reason != REASON_FIRST_START;
 	step_record(step, RECORD_STARTED, machine->reason, 0);
 	if (machine->settings->ready_when_spawned)
 		step_become_ready(step);

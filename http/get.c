@@ -86,6 +86,14 @@ static bool take(struct http_get *get, const char *bytes, size_t length)
 	return head_length == 0 || (head_length > 0 && check_head(get, (size_t)head_length));
 }
 
+/* The connection is over, and the answer is not whole. */
+static enum http_get_result without_answer(const struct http_get *get, int error)
+{
+	if (error == ECONNREFUSED)
+		return HTTP_GET_REFUSED;
+	return get->head_length == 0 ? HTTP_GET_CLOSED : HTTP_GET_MALFORMED;
+}
+
 static void receive(struct http_get *get)
 {
 	char bytes[4096];
@@ -97,7 +105,7 @@ static void receive(struct http_get *get)
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (got < 0) {
-			finish(get, get->head_length == 0 ? HTTP_GET_REFUSED : HTTP_GET_MALFORMED);
+			finish(get, without_answer(get, errno));
 			return;
 		}
 		if (got == 0) {
@@ -105,9 +113,7 @@ static void receive(struct http_get *get)
 			bool ended =
 			    get->head_checked && (llhttp_finish(&get->parser) == HPE_OK || get->whole);
 
-			finish(get, ended                   ? HTTP_GET_ANSWERED
-			            : get->head_length == 0 ? HTTP_GET_REFUSED
-			                                    : HTTP_GET_MALFORMED);
+			finish(get, ended ? HTTP_GET_ANSWERED : without_answer(get, 0));
 			return;
 		}
 		if (!take(get, bytes, (size_t)got)) {
@@ -130,7 +136,7 @@ static void transmit(struct http_get *get)
 		if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOTCONN))
 			return;
 		if (sent < 0) {
-			finish(get, HTTP_GET_REFUSED);
+			finish(get, without_answer(get, errno));
 			return;
 		}
 		get->request_sent += (size_t)sent;

@@ -17,7 +17,8 @@
 /* How it ended: by layer, so that "nothing listens" and "nobody answers" are never confused. */
 enum http_get_result {
 	HTTP_GET_ANSWERED,   /* status, content_type and body are filled */
-	HTTP_GET_REFUSED,    /* nothing listens, or the connection was reset before an answer began */
+	HTTP_GET_REFUSED,    /* nothing listens */
+	HTTP_GET_CLOSED,     /* connected, and closed or reset before an answer began: TLS looks like this */
 	HTTP_GET_TIMED_OUT,  /* connected or not: no whole answer before the deadline */
 	HTTP_GET_MALFORMED,  /* bytes came that are no acceptable HTTP answer */
 	HTTP_GET_IMPOSSIBLE, /* this process cannot ask: no socket, no memory */

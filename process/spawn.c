@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,6 +72,7 @@ static CLONE_RUNS void run_gated(void *context)
 
 	close(self->our_gate_fd);
 	setsid();
+	umask(plan->umask);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	code = take_console(plan->console, self->null_fd);

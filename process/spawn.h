@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "process/tree.h"
 
@@ -16,6 +17,7 @@ struct spawn_plan {
 	const char *working_directory; /* "" to stay */
 	const char *console; /* FIFO that becomes stdout and stderr, opened read-write by the child itself */
 	int cgroup_fd;       /* -1: none */
+	mode_t umask;        /* of the new program */
 	bool move_in;        /* the child moves itself into the cgroup: cloning into it does not work here */
 	char *marker_value;  /* in `environment`: MARKER_BYTES_MAX bytes, filled in by the new process */
 	uint64_t instance;

@@ -41,12 +41,17 @@ static bool take_one(void *context, int pid)
 	struct snapshot *taken = context;
 	struct process *process = &taken->list[taken->count];
 	struct procfs_stat stat;
+	int result;
 
 	if (taken->count == SNAPSHOT_MAX) {
 		taken->is_whole = false;
 		return false;
 	}
-	if (procfs_stat(pid, &stat) < 0)
+	result = procfs_stat(pid, &stat);
+	/* Without descriptors or memory nothing is seen, and that is no sign of its being gone. */
+	if (result == -EMFILE || result == -ENFILE || result == -ENOMEM)
+		taken->is_whole = false;
+	if (result < 0)
 		return true;
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;
@@ -229,19 +234,51 @@ int marker_parse(const char *marker, uint64_t *instance, int *pid, uint64_t *sta
 	return 0;
 }
 
-static bool is_orphan(const struct process *process, uint64_t instance)
+/* Whether `of`, a process of our user, carries the marker of a gateway of this instance, and of which. */
+static bool is_marked(int of, uint64_t instance, int *pid, uint64_t *start_time)
 {
 	char marker[MARKER_BYTES_MAX], path[32];
-	uint64_t marked_instance, start_time;
+	uint64_t marked_instance;
 	struct stat status;
-	int pid;
 
-	snprintf(path, sizeof(path), "/proc/%d", process->pid);
+	snprintf(path, sizeof(path), "/proc/%d", of);
 	if (stat(path, &status) < 0 || status.st_uid != getuid())
 		return false;
-	return procfs_variable(process->pid, MARKER_VARIABLE, marker, sizeof(marker)) == 1 &&
-	       marker_parse(marker, &marked_instance, &pid, &start_time) == 0 &&
-	       marked_instance == instance && !procfs_is_alive(pid, start_time);
+	return procfs_variable(of, MARKER_VARIABLE, marker, sizeof(marker)) == 1 &&
+	       marker_parse(marker, &marked_instance, pid, start_time) == 0 && marked_instance == instance;
+}
+
+static bool is_orphan(const struct process *process, uint64_t instance)
+{
+	uint64_t start_time;
+	int pid;
+
+	return is_marked(process->pid, instance, &pid, &start_time) && !procfs_is_alive(pid, start_time);
+}
+
+struct gateway_search {
+	uint64_t instance, start_time;
+	int pid;
+	bool is_found;
+};
+
+static bool look_for_gateway(void *context, int pid)
+{
+	struct gateway_search *search = context;
+
+	search->is_found = is_marked(pid, search->instance, &search->pid, &search->start_time) &&
+	                   procfs_is_alive(search->pid, search->start_time);
+	return !search->is_found;
+}
+
+bool gateway_find(uint64_t instance, int *pid, uint64_t *start_time)
+{
+	struct gateway_search search = {.instance = instance};
+
+	procfs_each(look_for_gateway, &search);
+	*pid = search.pid;
+	*start_time = search.start_time;
+	return search.is_found;
 }
 
 static void spare_ancestors(void)

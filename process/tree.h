@@ -39,6 +39,10 @@ void marker_format(char *target, uint64_t instance, int pid, uint64_t start_time
 /* Takes it apart. Returns 0 or -EINVAL. */
 int marker_parse(const char *marker, uint64_t *instance, int *pid, uint64_t *start_time);
 
+/* The gateway of this instance that lives, found by the marker that it and its tree carry: returns whether
+ * there is one. */
+bool gateway_find(uint64_t instance, int *pid, uint64_t *start_time);
+
 /* Kills the orphans of an earlier life: processes of our user whose marker names this instance and a gateway
  * that no longer exists. Spares ourselves, our ancestors and who listens on `port`. Waits up to 2 s for their
  * end. Returns how many there were, with their names in *report. */

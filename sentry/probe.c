@@ -12,7 +12,8 @@
 #define SLOW_MS          1000
 #define QUICK_FOR_MS     30000
 #define LOOK_MS          5000
-#define SECOND_ANSWER_MS 2000 /* without a start-up probe: it answers now as it did so long ago */
+#define SECOND_ANSWER_MS 2000  /* without a start-up probe: it answers now as it did so long ago */
+#define WORDLESS_MS      20000 /* it listens, and cannot be asked: with TLS a start looks like this for ever */
 #define NO_RESTART_MS                                                                                        \
 	5000 /* after the word of a drain: it still says started, so the drain was called off                \
 	      */
@@ -94,6 +95,16 @@ static void judge(struct probe *probe)
 	int64_t now_ms = clock_boot_ms();
 	char what[128];
 
+	if (probe->answer != PROBE_NONSENSE)
+		probe->wordless_since_ms = 0;
+	else if (probe->wordless_since_ms == 0)
+		probe->wordless_since_ms = now_ms;
+	else if (!probe->rewatching && now_ms - probe->wordless_since_ms >= WORDLESS_MS) {
+		/* Never ready would mean killed one day, however well it is. */
+		say_ready(
+		    probe, "it takes connections, but no plain HTTP (TLS?), so its start cannot be proved,");
+		return;
+	}
 	if (probe->answer < PROBE_TURNING) {
 		probe->turning_since_ms = 0;
 		probe->said_otherwise = probe->said_otherwise || probe->answer != PROBE_NOTHING;
@@ -129,6 +140,7 @@ static void get_done(struct http_get *get, enum http_get_result result)
 {
 	static const enum probe_answer answers[] = {
 	    [HTTP_GET_REFUSED] = PROBE_REFUSED,
+	    [HTTP_GET_CLOSED] = PROBE_NONSENSE,
 	    [HTTP_GET_TIMED_OUT] = PROBE_SILENT,
 	    [HTTP_GET_MALFORMED] = PROBE_NONSENSE,
 	    [HTTP_GET_IMPOSSIBLE] = PROBE_NOTHING,
@@ -147,9 +159,9 @@ static void get_done(struct http_get *get, enum http_get_result result)
 		probe->answer_changed = probe->answer_changed || strcmp(said, probe->said) != 0;
 		probe->status = get->status;
 		text_copy(probe->said, sizeof(probe->said), said);
-		if (answer >= PROBE_TURNING && is_foreign(probe))
-			answer = PROBE_FOREIGN;
 	}
+	if ((answer == PROBE_NONSENSE || answer >= PROBE_TURNING) && is_foreign(probe))
+		answer = PROBE_FOREIGN;
 	loop_timer_arm(probe->loop, &probe->next,
 	    probe->asked_ms + pause_ms > now_ms ? probe->asked_ms + pause_ms : now_ms);
 	note_answer(probe, answer);
@@ -204,7 +216,7 @@ static void begin(struct probe *probe, uint64_t generation, int pid)
 	probe->said[0] = '\0';
 	probe->answer_changed = probe->said_otherwise = probe->speaks_json = false;
 	probe->began_ms = now_ms;
-	probe->turning_since_ms = 0;
+	probe->turning_since_ms = probe->wordless_since_ms = 0;
 	probe->seen_console_bytes = *probe->console_bytes;
 	activity_read(pid, &probe->activity);
 	loop_timer_arm(probe->loop, &probe->look, now_ms + LOOK_MS);

@@ -17,7 +17,7 @@ enum probe_answer {
 	PROBE_NOTHING,  /* not asked yet */
 	PROBE_REFUSED,  /* nothing listens */
 	PROBE_SILENT,   /* connected, but no answer in time */
-	PROBE_NONSENSE, /* something, but no HTTP */
+	PROBE_NONSENSE, /* it takes connections, but speaks no HTTP: broken, or TLS */
 	PROBE_FOREIGN,  /* a process that is not of this gateway answers */
 	PROBE_NOT_YET,  /* it says that it is starting, or draining */
 	PROBE_TURNING,  /* it answers, but has no start-up probe to say more */
@@ -42,7 +42,7 @@ struct probe {
 	enum probe_answer answer;
 	unsigned status;
 	char said[32]; /* the "status" of the last JSON answer */
-	int64_t began_ms, asked_ms, turning_since_ms;
+	int64_t began_ms, asked_ms, turning_since_ms, wordless_since_ms;
 	struct activity activity;
 	uint64_t seen_console_bytes;
 };

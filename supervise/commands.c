@@ -148,7 +148,9 @@ static void obey(
 		event.type = events[request->verb];
 		event.generation = supervisor->machine.generation;
 		event.inside = request->verb == CONTROL_RESTART && is_inside(supervisor, pid);
-		event.value = request->pause_ms <= 0 ? INT64_MAX : clock_boot_ms() + request->pause_ms;
+		event.value = request->pause_ms <= 0 || request->pause_ms > INT64_MAX / 2
+		                  ? INT64_MAX
+		                  : clock_boot_ms() + request->pause_ms;
 		text_copy(supervisor->operator_reason, sizeof(supervisor->operator_reason), request->reason);
 		supervisor_step(supervisor, &event);
 	}

@@ -19,6 +19,7 @@
 #define CONSOLE_FIFO_BYTES  (1024 * 1024)
 #define CONSOLE_CHUNK_BYTES 65536
 #define CONSOLE_LOOK_MS     1000
+#define LINES_TOLD_AGAIN_MS (10 * 60000) /* a disk that stays full is no news every 5 s */
 
 static void discard(struct supervisor *supervisor)
 {
@@ -99,6 +100,25 @@ void console_sentry_back(struct supervisor *supervisor)
 	snprintf(evidence, sizeof(evidence), "{\"bytes\":%" PRIu64 "}", bytes);
 	events_record(supervisor, "console.dropped", SEVERITY_WARNING, 0, evidence,
 	    "%" PRIu64 " bytes of the gateway's console were discarded while no sentry read it.", bytes);
+}
+
+void console_lines_dropped(struct supervisor *supervisor, const struct message_dropped *dropped)
+{
+	int64_t now_ms = clock_boot_ms();
+	uint64_t lines;
+	char evidence[64];
+
+	supervisor->console.lines_dropped += dropped->lines;
+	lines = supervisor->console.lines_dropped - supervisor->console.lines_told;
+	if (lines == 0 || (supervisor->console.lines_told_ms != 0 &&
+	                      now_ms - supervisor->console.lines_told_ms < LINES_TOLD_AGAIN_MS))
+		return;
+	supervisor->console.lines_told = supervisor->console.lines_dropped;
+	supervisor->console.lines_told_ms = now_ms;
+	snprintf(evidence, sizeof(evidence), "{\"lines\":%" PRIu64 "}", lines);
+	events_record(supervisor, "console.dropped", SEVERITY_WARNING, 0, evidence,
+	    "%" PRIu64 " lines of the gateway's console are missing in console.log: %.100s.", lines,
+	    dropped->why);
 }
 
 static int make_fifo(struct supervisor *supervisor)

@@ -196,6 +196,7 @@ static int spawn(struct supervisor *supervisor)
 	    .console = supervisor->console.path,
 	    /* A killed one that could not be made anew kills what is put into it. */
 	    .cgroup_fd = containment->killed ? -1 : containment->directory_fd,
+	    .umask = supervisor->umask,
 	    .move_in = containment->move_in,
 	    .marker_value = supervisor->marker + sizeof(MARKER_VARIABLE),
 	    .instance = settings->instance};
@@ -302,6 +303,8 @@ static void finish(struct supervisor *supervisor)
 {
 	bool recorder_listens = supervisor->workers[WORKER_RECORDER].ready && supervisor->store_writable;
 
+	if (supervisor->finish_timer.callback != NULL) /* asked twice */
+		return;
 	events_record(supervisor, "supervisor.stopped", SEVERITY_INFO, 0, NULL,
 	    "Holdfast ends; nothing of the gateway is left.");
 	supervisor->finish_timer.callback = finish_timed_out;

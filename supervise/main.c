@@ -132,6 +132,22 @@ static int open_loop(struct supervisor *self, struct error *why)
 	return 0;
 }
 
+/* The record is lost (its directory was deleted, or another's version): a gateway that lives is known by the
+ * marker in its environment. */
+static bool find_unrecorded(struct supervisor *self)
+{
+	struct record_process *gateway = &self->record.gateway;
+	int pid;
+
+	if (!gateway_find(self->settings->instance, &pid, &gateway->start_time))
+		return false;
+	gateway->pid = pid;
+	self->record.started_real_ms =
+	    clock_real_ms() - clock_boot_ms() + (int64_t)gateway->start_time * 1000 / sysconf(_SC_CLK_TCK);
+	self->machine.generation = 1; /* of how many is not known */
+	return true;
+}
+
 /* What an earlier life left: its machine's memory, and perhaps its gateway. Returns whether one lives. */
 static bool take_up_record(struct supervisor *self)
 {
@@ -142,12 +158,16 @@ static bool take_up_record(struct supervisor *self)
 	if (result == 0 && self->record.machine_size == sizeof(earlier)) {
 		memcpy(&earlier, self->record.machine, sizeof(earlier));
 		supervision_inherit(&self->machine, &earlier);
-		return procfs_is_alive(self->record.gateway.pid, self->record.gateway.start_time);
+	} else if (result == 0) {
+		/* Another build's machine cannot be read; its gateway is one all the same. */
+		self->machine.generation = self->record.generation;
+	} else {
+		if (result != -ENOENT)
+			events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why.text);
+		memset(&self->record, 0, sizeof(self->record));
+		return self->had_owner && find_unrecorded(self);
 	}
-	if (result != -ENOENT && result < 0)
-		events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why.text);
-	memset(&self->record, 0, sizeof(self->record));
-	return false;
+	return procfs_is_alive(self->record.gateway.pid, self->record.gateway.start_time);
 }
 
 /* Workers of a dead supervisor go on as long as the gateway lives; ours take their place. */
@@ -281,7 +301,7 @@ int main(void)
 	struct error why = {0};
 	int result;
 
-	umask(077);
+	supervisor.umask = umask(077);
 	/* Whatever else we inherited is nobody's business here, least of all the gateway's. */
 	close_range(CHANNEL_FD, CHANNEL_FD, 0);
 	close_range(SETTINGS_FD + 1, ~0u, 0);

@@ -154,7 +154,7 @@ static const struct narration narrations[RECORD_COUNT] = {
         "The gateway of the last record no longer runs; what it left behind is removed."},
     [RECORD_TREE_LEFT] = {"tree.left", SEVERITY_CRITICAL, "After 30 s of SIGKILL {why}; {left}."},
     [RECORD_PAUSED] = {"supervisor.paused", SEVERITY_INFO,
-        "Holdfast is paused {until}: it starts, stops and replaces nothing by itself."},
+        "Holdfast is paused {until}{because}: it starts, stops and replaces nothing by itself."},
     [RECORD_RESUMED] = {"supervisor.resumed", SEVERITY_INFO, "Holdfast acts again."},
 };
 
@@ -256,6 +256,10 @@ void narrate_record(struct supervisor *supervisor, const struct supervision_acti
 	    (action->record == RECORD_PARKED || action->record == RECORD_WAITING)) {
 		json_write_key(&json, "said");
 		json_write_string(&json, supervisor->words);
+	}
+	if (supervisor->proof[0] != '\0' && action->record == RECORD_READY) {
+		json_write_key(&json, "proof");
+		json_write_string(&json, supervisor->proof);
 	}
 	json_write_end(&json, '}');
 	/* An end that was asked for is no error. */

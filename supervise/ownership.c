@@ -86,35 +86,45 @@ static bool owner_lives(int fd, char *owner, size_t size)
 
 /* A supervisor that was killed while it started a process leaves its lock with that one, until it has come to
  * its exec: a moment later. */
-static bool lock(int fd, char *owner, size_t size)
+static int lock(int fd, char *owner, size_t size)
 {
 	int64_t until_ms = clock_monotonic_ms() + LOCK_WAIT_MS;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
 		if (owner_lives(fd, owner, size) || clock_monotonic_ms() > until_ms)
-			return false;
+			return -EBUSY;
 		usleep(LOCK_RETRY_US);
 	}
-	return true;
+	return 0;
 }
 
 static int take_lock(struct supervisor *supervisor, struct error *why)
 {
 	char owner[32] = "";
+	int result;
 	int fd =
 	    openat(supervisor->state_fd, LOCK_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return error_set(
 		    why, -errno, "The lock in the state directory cannot be opened: %s.", strerror(errno));
-	if (!lock(fd, owner, sizeof(owner))) {
+	result = lock(fd, owner, sizeof(owner));
+	if (result < 0) {
 		close(fd);
+		if (result != -EBUSY)
+			return error_set(why, result,
+			    "The lock in the state directory cannot be taken: %s. Choose another with "
+			    "--state-dir.",
+			    strerror(-result));
 		return error_set(why, -EBUSY,
 		    "This gateway is already supervised by Holdfast (pid %s): see \"holdfast status\". "
 		    "Nothing was started.",
-		    owner);
+		    owner[0] == '\0' ? "unknown" : owner);
 	}
 	supervisor->lock_fd = fd;
+	supervisor->had_owner = file_read_start(fd, owner, sizeof(owner)) > 0;
 	snprintf(owner, sizeof(owner), "%d\n", getpid());
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, owner, strlen(owner), 0) < 0)
 		return 0; /* a full disk: the lock holds all the same, only its owner is not named */
@@ -124,6 +134,7 @@ static int take_lock(struct supervisor *supervisor, struct error *why)
 int ownership_take(struct supervisor *supervisor, struct error *why)
 {
 	const struct settings *settings = supervisor->settings;
+	char owner[32];
 	int result;
 
 	supervisor->state_fd = open_directory(settings_string(settings, settings->state_dir), "state", why);
@@ -142,6 +153,12 @@ int ownership_take(struct supervisor *supervisor, struct error *why)
 		    "The runtime record in %s cannot be written: %s. Mend that, or choose another directory "
 		    "with --runtime-dir.",
 		    settings_string(settings, settings->runtime_dir), strerror(-supervisor->record_fd));
+	/* Two that share it would take each other's record, events, console and callers. */
+	if (lock(supervisor->record_fd, owner, sizeof(owner)) == -EBUSY)
+		return error_set(why, -EBUSY,
+		    "The runtime directory %s is another supervisor's, whose state directory is another: choose "
+		    "another with --runtime-dir. Nothing was started.",
+		    settings_string(settings, settings->runtime_dir));
 	return 0;
 }
 
@@ -181,10 +198,16 @@ static int check_locks_in(const struct settings *settings, const char *path, str
 {
 	DIR *directory = opendir(path);
 	struct dirent *entry;
+	struct stat status;
 	int result = 0;
 
 	if (directory == NULL)
 		return 0;
+	/* In /tmp anybody can make one with our number in its name, and put into it what they like. */
+	if (fstat(dirfd(directory), &status) < 0 || status.st_uid != getuid()) {
+		closedir(directory);
+		return 0;
+	}
 	while (result == 0 && (entry = readdir(directory)) != NULL)
 		result = check_lock_file(settings, dirfd(directory), entry->d_name, why);
 	closedir(directory);

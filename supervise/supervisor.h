@@ -68,11 +68,13 @@ struct supervisor {
 	const struct gateway_facts *facts;
 	struct loop loop;
 	int64_t started_real_ms;
+	mode_t umask; /* as we found it: the gateway's. Our own is 077 */
 
 	struct supervision machine;
 	struct supervision_settings policy;
 	struct loop_timer machine_timer;
 	char words[MESSAGE_TEXT_MAX]; /* the gateway's last telling line */
+	char proof[MESSAGE_TEXT_MAX]; /* what the sentry took as ready; "" when nothing was asked */
 	char operator_reason[CONTROL_REASON_MAX];
 	enum supervision_reason refused; /* by the step just made; REASON_NONE: not */
 
@@ -87,6 +89,7 @@ struct supervisor {
 	} gateway;
 
 	int state_fd, runtime_fd, lock_fd, record_fd;
+	bool had_owner; /* the lock names a supervisor before us */
 	struct record record;
 	struct containment containment;
 	struct loop_source containment_source;
@@ -96,7 +99,8 @@ struct supervisor {
 		struct loop_source source;
 		struct loop_timer timer;
 		bool discarding, pinged, ponged;
-		uint64_t discarded_bytes, discarded_told, lines_dropped;
+		uint64_t discarded_bytes, discarded_told, lines_dropped, lines_told;
+		int64_t lines_told_ms; /* 0: never */
 		char path[PATH_MAX];
 	} console;
 
@@ -174,6 +178,7 @@ void narrate_reason(const struct supervisor *supervisor, enum supervision_reason
 int console_open(struct supervisor *supervisor, struct error *why);
 void console_sentry_back(struct supervisor *supervisor);
 void console_ponged(struct supervisor *supervisor);
+void console_lines_dropped(struct supervisor *supervisor, const struct message_dropped *dropped);
 void console_close(struct supervisor *supervisor);
 
 /* commands.c */

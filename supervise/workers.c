@@ -19,6 +19,8 @@
 #include "supervise/supervisor.h"
 
 #define WORKER_HEALTHY_AFTER_MS 10000
+#define WORKER_BACKOFF_MIN_MS   10
+#define WORKER_MESSAGES_A_TURN  64 /* one that speaks without end keeps us from nothing */
 #define WORKER_BACKOFF_MAX_MS                                                                                \
 	60000 /* nobody may be left unwatched for longer, whatever the gateway's back-off */
 
@@ -47,7 +49,10 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 	switch (message->type) {
 	case MESSAGE_READY:
 		event.type = ON_READY;
-		break;
+		text_copy(supervisor->proof, sizeof(supervisor->proof), message->gateway.note);
+		supervisor_step(supervisor, &event);
+		supervisor->proof[0] = '\0';
+		return;
 	case MESSAGE_PROGRESS:
 		event.type = ON_PROGRESS;
 		break;
@@ -70,7 +75,7 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 			narrate_channels_off(supervisor, message->gateway.note);
 		return;
 	case MESSAGE_CONSOLE_DROPPED:
-		supervisor->console.lines_dropped += message->dropped.lines;
+		console_lines_dropped(supervisor, &message->dropped);
 		return;
 	case MESSAGE_PONG:
 		console_ponged(supervisor);
@@ -116,14 +121,20 @@ static void channel_event(struct loop_source *source, uint32_t events)
 	struct supervisor *supervisor = source->context;
 	struct supervised_worker *worker =
 	    (struct supervised_worker *)((char *)source - offsetof(struct supervised_worker, channel));
-	struct message message;
+	struct message message = {0};
 
 	if ((events & EPOLLOUT) && worker->wants_send) {
 		worker->wants_send = false;
 		loop_source_change(source, EPOLLIN);
+		/* What was said while it did not listen is lost; it must know of its gateway all the same. */
+		if (worker == &supervisor->workers[WORKER_SENTRY] && worker->ready) {
+			workers_tell_gateway(supervisor);
+			if (supervisor->console.discarding)
+				worker_say(supervisor, WORKER_SENTRY, MESSAGE_PING, &message, -1);
+		}
 		events_send(supervisor);
 	}
-	while (worker->channel_fd >= 0) {
+	for (int i = 0; i < WORKER_MESSAGES_A_TURN && worker->channel_fd >= 0; i++) {
 		int got = message_receive(worker->channel_fd, &message, NULL);
 
 		if (got == 1) {
@@ -264,6 +275,13 @@ void workers_init(struct supervisor *supervisor)
 	supervisor->worker_policy.reset_after_ms = WORKER_BACKOFF_MAX_MS;
 	if (supervisor->worker_policy.max_ms > WORKER_BACKOFF_MAX_MS)
 		supervisor->worker_policy.max_ms = WORKER_BACKOFF_MAX_MS;
+	/* The gateway's may be none at all; a worker that ends at once would then do so for ever. */
+	if (supervisor->worker_policy.initial_ms < WORKER_BACKOFF_MIN_MS)
+		supervisor->worker_policy.initial_ms = WORKER_BACKOFF_MIN_MS;
+	if (supervisor->worker_policy.max_ms < WORKER_HEALTHY_AFTER_MS)
+		supervisor->worker_policy.max_ms = WORKER_HEALTHY_AFTER_MS;
+	if (supervisor->worker_policy.factor < 2)
+		supervisor->worker_policy.factor = 2;
 	for (int i = 0; i < WORKER_COUNT; i++) {
 		struct supervised_worker *worker = &supervisor->workers[i];
 

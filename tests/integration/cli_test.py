@@ -283,6 +283,7 @@ def _(place):
     expect(sorted(complete(place, "st")) == ["start", "status", "stop"], complete(place, "st"))
     expect(complete(place, "gateway", "ru") == ["run"])
     expect(complete(place, "--state-dir", "st", "ru") == ["run"])
+    expect(complete(place, "--state-dir", "=", "st", "ru") == ["run"])
     expect(sorted(complete(place, "restart", "--")) == ["--config", "--force", "--help", "--json", "--no-wait", "--reason",
                                                         "--runtime-dir", "--state-dir"])
     expect("--follow" in complete(place, "events", "--"))

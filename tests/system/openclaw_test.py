@@ -184,6 +184,10 @@ if os.environ.get("LONG"):
             place.done("start", "--force", "--no-wait")
             home.ready(other_than=pid)
             expect(CHANNELS_SUPPRESSED in home.words(), "its channels are on all the same")
+            told = place.wait_event("gateway.channels_off")
+            expect("until" in told["evidence"] and told["severity"] == "critical", told)
+            expect("channels are off" in place.status()["reason"], place.status()["reason"])
+            expect_equal(place.status()["gateway"]["restarts"], 3, "restarts: none for the channels' sake")
 
 
 def status_wait(status):
