@@ -2,12 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
+
+#define RESERVE_BYTES (2 * 1024 * 1024)
 
 void logfile_init(struct logfile *logfile, const char *directory, int64_t retention_bytes)
 {
@@ -54,9 +58,25 @@ static int open_file(struct logfile *logfile)
 /* Someone else's rotation moved or removed it: what we write would be seen by nobody. */
 static bool is_gone(const struct logfile *logfile)
 {
-	struct stat stat;
+	struct stat ours, there;
+	char path[PATH_MAX];
 
-	return fstat(logfile->fd, &stat) < 0 || stat.st_nlink == 0;
+	snprintf(path, sizeof(path), "%s/" LOGFILE_NAME, logfile->directory);
+	return fstat(logfile->fd, &ours) < 0 || lstat(path, &there) < 0 || ours.st_dev != there.st_dev ||
+	       ours.st_ino != there.st_ino;
+}
+
+/* Events matter more than console lines, and live on the same disk: some of it is left to them. */
+static bool leaves_room(const struct logfile *logfile, size_t length)
+{
+	struct statvfs disk;
+	uint64_t kept = RESERVE_BYTES;
+
+	if (fstatvfs(logfile->fd, &disk) < 0)
+		return true;
+	if (kept > (uint64_t)disk.f_blocks * disk.f_frsize / 8)
+		kept = (uint64_t)disk.f_blocks * disk.f_frsize / 8;
+	return (uint64_t)disk.f_bavail * disk.f_frsize >= kept + length;
 }
 
 static int rotate(struct logfile *logfile)
@@ -125,6 +145,8 @@ ssize_t logfile_write(void *context, const char *bytes, size_t length)
 		if (wanted == 0)
 			wanted = length;
 	}
+	if (!leaves_room(logfile, wanted))
+		return fail(logfile, -ENOSPC);
 	do
 		written = write(logfile->fd, bytes, wanted);
 	while (written < 0 && errno == EINTR);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "sentry/words.h"
 
+#define LINES_AFTER_READY   30
 #define DRAIN_BYTES_MAX     (4 * 1024 * 1024) /* more than the FIFO holds: more would be somebody flooding it */
 #define FINISH_MS           2000
 #define DRAIN_TOLD_AGAIN_MS 10000
@@ -89,6 +90,7 @@ static void gateway_started(struct sentry *sentry, const struct message_gateway 
 	sentry->previous = sentry->current;
 	sentry->current = (struct sentry_range){gateway->generation, sentry->boundary, UINT64_MAX};
 	sentry->drain_told = (struct message_drain){0};
+	watch_remember(&sentry->watch);
 }
 
 static void gateway_gone(struct sentry *sentry, const struct message_gateway *gateway)
@@ -103,11 +105,26 @@ static void gateway_gone(struct sentry *sentry, const struct message_gateway *ga
 	probe_gateway_gone(&sentry->probe);
 }
 
+static const char *last_lines(const char *lines, size_t length, int count)
+{
+	const char *start = lines + length;
+
+	if (length > 0 && start[-1] == '\n')
+		start--;
+	while (count-- > 0) {
+		start = memrchr(lines, '\n', (size_t)(start - lines));
+		if (start == NULL)
+			return lines;
+	}
+	return start + 1;
+}
+
 static void answer_words(struct sentry *sentry, uint64_t generation)
 {
 	static char lines[TAIL_BYTES];
 	struct sentry_range all = {.end = UINT64_MAX}, range = all;
 	struct message answer = {0};
+	const char *last;
 	size_t length;
 
 	console_drain(&sentry->console, DRAIN_BYTES_MAX);
@@ -117,8 +134,10 @@ static void answer_words(struct sentry *sentry, uint64_t generation)
 		range = sentry->previous;
 	length = tail_copy(&sentry->console.tail, range.begin, range.end, lines);
 	answer.words.generation = generation;
-	words_read(
-	    sentry->facts, lines, length, &answer.words.words, answer.words.line, sizeof(answer.words.line));
+	/* What a gateway that had been ready said long ago is no reason for its end. */
+	last = generation == sentry->ready_generation ? last_lines(lines, length, LINES_AFTER_READY) : lines;
+	words_read(sentry->facts, last, length - (size_t)(last - lines), &answer.words.words,
+	    answer.words.line, sizeof(answer.words.line));
 	if (answer.words.words == WORDS_CONTENTION)
 		words_name_holder(
 		    sentry->worker.settings->gateway.port, answer.words.line, sizeof(answer.words.line));
@@ -195,7 +214,9 @@ static void line_found(struct console *console, const char *line)
 	if (sentry->facts->channels_off_phrase != NULL &&
 	    strstr(line, sentry->facts->channels_off_phrase) != NULL)
 		channels_off(sentry, line);
+	/* Where nothing can be asked, nobody could say when the drain is over. */
 	if (sentry->current.end != UINT64_MAX ||
+	    settings_string(sentry->worker.settings, sentry->worker.settings->health.ready_path)[0] == '\0' ||
 	    !gateway_read_drain(sentry->facts, line, &message.drain.budget_ms))
 		return;
 	/* It says so twice when runs are active. */
@@ -226,6 +247,7 @@ static void ready(struct probe *probe, uint64_t generation, const char *proof)
 	struct sentry *sentry = probe->context;
 	struct message message = {0};
 
+	sentry->ready_generation = generation;
 	message.gateway.generation = generation;
 	message.gateway.pid = probe->pid;
 	text_copy(message.gateway.note, sizeof(message.gateway.note), proof);

@@ -39,6 +39,7 @@ struct sentry {
 	int gateway_pidfd; /* -1: none */
 	struct message_drain drain_told;
 	int64_t drain_told_ms;
+	uint64_t ready_generation; /* the last one that became ready; 0: none */
 };
 
 /* `sentry` is all zero and lives as long as the program. Returns 0 or a negative errno with *why. */

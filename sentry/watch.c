@@ -14,9 +14,10 @@
 #include "base/file.h"
 #include "base/text.h"
 
-#define QUIET_MS     300
-#define QUIET_MAX_MS 3000
-#define LOOK_MS      5000
+#define QUIET_MS       300
+#define QUIET_MAX_MS   3000
+#define LOOK_MS        5000
+#define EARLY_AGAIN_MS 60000
 #define EVENTS                                                                                               \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
 	    IN_MOVE_SELF)
@@ -168,6 +169,9 @@ static void compare(struct watch *watch)
 	loop_timer_arm(watch->loop, &watch->quiet, 0);
 	add_directories(watch);
 	changed = look_at_all(watch);
+	if (changed == NULL && watch->is_early)
+		changed = &watch->files[0];
+	watch->is_early = false;
 	if (changed == NULL)
 		return;
 	file_path(watch, changed, path, sizeof(path));
@@ -225,28 +229,63 @@ static void stop(struct watch *watch)
 	loop_timer_arm(watch->loop, &watch->quiet, 0);
 	loop_timer_arm(watch->loop, &watch->look, 0);
 	watch->first_event_ms = 0;
+	watch->is_early = false;
+}
+
+/* The files of the settings, as they are now. Their neighbours are left out: a gateway that runs writes some.
+ */
+static void remember_listed(struct watch *watch)
+{
 	watch->file_count = 0;
+	for (uint32_t i = 0; i < watch->settings->gateway.watched_count; i++) {
+		const char *path = settings_string(watch->settings, watch->settings->gateway.watched[i]);
+		const char *slash = strrchr(path, '/');
+		struct watch_file *file;
+		bool is_new;
+
+		file = find_file(watch, same_directory(watch, i), slash != NULL ? slash + 1 : path, &is_new);
+		if (file != NULL)
+			look_at(watch, file);
+	}
+}
+
+void watch_remember(struct watch *watch)
+{
+	stop(watch);
+	remember_listed(watch);
+}
+
+static bool changed_since_remembered(struct watch *watch)
+{
+	int64_t now_ms = clock_boot_ms();
+	bool changed = false;
+
+	for (uint32_t i = 0; i < watch->file_count; i++)
+		changed |= look_at(watch, &watch->files[i]);
+	if (!changed || (watch->early_ms != 0 && now_ms - watch->early_ms < EARLY_AGAIN_MS))
+		return false;
+	watch->early_ms = now_ms;
+	return true;
 }
 
 void watch_set(struct watch *watch, bool on)
 {
-	uint32_t count = watch->settings->gateway.watched_count;
 	int fd;
 
 	stop(watch);
-	if (!on || count == 0)
+	if (!on || watch->settings->gateway.watched_count == 0) {
+		watch->file_count = 0;
 		return;
+	}
 	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (fd >= 0 && loop_source_watch(watch->loop, &watch->source, fd, EPOLLIN) < 0)
 		file_close(&fd);
 	add_directories(watch);
-	for (uint32_t i = 0; i < count; i++) {
-		const char *path = settings_string(watch->settings, watch->settings->gateway.watched[i]);
-		const char *slash = strrchr(path, '/');
-		bool is_new;
-
-		(void)find_file(watch, same_directory(watch, i), slash != NULL ? slash + 1 : path, &is_new);
-	}
+	if (watch->file_count == 0)
+		remember_listed(watch);
+	watch->is_early = changed_since_remembered(watch);
 	(void)look_at_all(watch);
+	if (watch->is_early)
+		wait_for_quiet(watch);
 	loop_timer_arm(watch->loop, &watch->look, clock_boot_ms() + LOOK_MS);
 }

@@ -34,6 +34,8 @@ struct watch {
 	struct loop_source source;
 	struct loop_timer quiet, look;
 	int64_t first_event_ms; /* of the changes being waited out; 0: none */
+	int64_t early_ms;       /* when a change was last found made before the watch began; 0: never */
+	bool is_early;          /* one was just found */
 	uint32_t file_count;
 	struct watch_file files[WATCH_FILES_MAX];
 };
@@ -41,7 +43,12 @@ struct watch {
 /* Members before `source` are set. */
 void watch_init(struct watch *watch);
 
-/* Remembers how the files are now and watches them; on false stops watching. */
+/* The gateway starts, and reads its files about now: remembers how they are. */
+void watch_remember(struct watch *watch);
+
+/* Watches the files, against how they were when last remembered: one that was mended between the gateway's
+ * start and its end is told as well, but at most once a minute, because a gateway may write its own files. On
+ * false stops watching. */
 void watch_set(struct watch *watch, bool on);
 
 #endif

@@ -156,7 +156,8 @@ int ownership_take(struct supervisor *supervisor, struct error *why)
 	/* Two that share it would take each other's record, events, console and callers. */
 	if (lock(supervisor->record_fd, owner, sizeof(owner)) == -EBUSY)
 		return error_set(why, -EBUSY,
-		    "The runtime directory %s is another supervisor's, whose state directory is another: choose "
+		    "The runtime directory %s is another supervisor's, whose state directory is another: "
+		    "choose "
 		    "another with --runtime-dir. Nothing was started.",
 		    settings_string(settings, settings->runtime_dir));
 	return 0;

@@ -20,7 +20,8 @@
 
 #define WORKER_HEALTHY_AFTER_MS 10000
 #define WORKER_BACKOFF_MIN_MS   10
-#define WORKER_MESSAGES_A_TURN  64 /* one that speaks without end keeps us from nothing */
+#define WORKER_BACKOFF_END_MS   1000 /* what they come to where the gateway has no back-off */
+#define WORKER_MESSAGES_A_TURN  64   /* one that speaks without end keeps us from nothing */
 #define WORKER_BACKOFF_MAX_MS                                                                                \
 	60000 /* nobody may be left unwatched for longer, whatever the gateway's back-off */
 
@@ -276,12 +277,11 @@ void workers_init(struct supervisor *supervisor)
 	if (supervisor->worker_policy.max_ms > WORKER_BACKOFF_MAX_MS)
 		supervisor->worker_policy.max_ms = WORKER_BACKOFF_MAX_MS;
 	/* The gateway's may be none at all; a worker that ends at once would then do so for ever. */
-	if (supervisor->worker_policy.initial_ms < WORKER_BACKOFF_MIN_MS)
+	if (supervisor->worker_policy.initial_ms < WORKER_BACKOFF_MIN_MS) {
 		supervisor->worker_policy.initial_ms = WORKER_BACKOFF_MIN_MS;
-	if (supervisor->worker_policy.max_ms < WORKER_HEALTHY_AFTER_MS)
-		supervisor->worker_policy.max_ms = WORKER_HEALTHY_AFTER_MS;
-	if (supervisor->worker_policy.factor < 2)
+		supervisor->worker_policy.max_ms = WORKER_BACKOFF_END_MS;
 		supervisor->worker_policy.factor = 2;
+	}
 	for (int i = 0; i < WORKER_COUNT; i++) {
 		struct supervised_worker *worker = &supervisor->workers[i];
 

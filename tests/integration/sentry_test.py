@@ -460,6 +460,17 @@ def no_words_give_the_last_line():
         supervisor.finish()
 
 
+@test
+def old_words_of_a_gateway_that_was_ready_are_not_why_it_ended():
+    with starting(STARTED) as (place, _, supervisor):
+        place.write("Config invalid: a reload was refused\n")
+        supervisor.expect("READY")
+        check(supervisor.words(1)["words"] == WORDS["config"], "said just before the end")
+        place.write("".join(f"line {number}\n" for number in range(40)) + "Uncaught exception\n")
+        words = supervisor.words(1)
+        check((words["words"], words["line"]) == (WORDS["none"], "Uncaught exception"), f"{words}")
+
+
 # --- start-up --------------------------------------------------------------------------------------------------------
 
 
@@ -691,6 +702,29 @@ def changes_of_the_configuration_are_told():
 
 
 # --- succession ------------------------------------------------------------------------------------------------------
+
+
+@test
+def what_was_mended_between_the_start_and_the_watch_is_told_once_a_minute():
+    with Place() as place:
+        config = place.root / "openclaw.json"
+        config.write_text("{ bad }")
+        with Supervisor(place, watched=[config]) as supervisor:
+            supervisor.say("GATEWAY_STARTED", 1, os.getpid())
+            supervisor.sync()
+            config.write_text("{ mended: true }")
+            supervisor.say("WATCH_CONFIG", 1)
+            check(supervisor.expect("CONFIG_CHANGED", 10)["note"] == str(config), "mended in between")
+            supervisor.say("WATCH_CONFIG", 0)
+            # A gateway that writes its own file at each start must not be started again and again for it.
+            supervisor.say("GATEWAY_STARTED", 2, os.getpid())
+            supervisor.sync()
+            config.write_text("{ written: 'by itself' }")
+            supervisor.say("WATCH_CONFIG", 1)
+            supervisor.expect_none("CONFIG_CHANGED", 1)
+            config.write_text("{ mended: 'by a person' }")
+            supervisor.expect("CONFIG_CHANGED", 10)
+            supervisor.finish()
 
 
 @test

@@ -99,6 +99,21 @@ def all_die(place):
     expect("store.replaced" not in kinds and "orphans.reaped" not in kinds, kinds)
 
 
+@test("kill -9 of the supervisor, and its runtime directory lost: the gateway is found by its marker and adopted")
+def record_lost(place):
+    supervisor = place.run_ready()
+    gateway = place.pid()
+    supervisor.kill()
+    supervisor.wait()
+    subprocess.run(["rm", "-rf", str(place.runtime_dir)], check=True)
+    place.run_ready()
+    expect_equal(place.pid(), gateway, "adopted")
+    expect_equal(place.starts(), [gateway], "starts")
+    place.done("restart")
+    place.wait_ready(other_than=gateway)
+    expect(not is_alive(gateway), "two gateways")
+
+
 @test("workers whose supervisor was killed go on as long as the gateway lives, and end with it")
 def abandoned(place):
     supervisor = place.run_ready()
@@ -241,6 +256,28 @@ def second_run(place):
     expect_equal(after["gateway"], before["gateway"])
     expect_equal(after["workers"], before["workers"])
     expect_equal(len(place.starts()), 1, "starts")
+
+
+@test("a run whose runtime directory is another supervisor's is refused, and that one is not touched")
+def runtime_shared(place):
+    place.run_ready()
+    before = place.status()
+    result = place.try_run("sh", "./gateway", options=("--state-dir", str(place.root / "other")))
+    expect_equal(result.returncode, 78, result.stderr)
+    expect("--runtime-dir" in result.stderr and len(result.stderr.splitlines()) == 1, result.stderr)
+    expect_equal(place.status()["gateway"], before["gateway"])
+    expect_equal(len(place.starts()), 1, "starts")
+
+
+@test("a run after one that ended is a first start, and the gateway has the umask that Holdfast was given")
+def run_again(place):
+    place.run_ready(prefix=("sh", "-c", 'umask 027; exec "$@"', "sh"))
+    place.tell("umask >mask")
+    place.wait_for(lambda: (place.root / "mask").exists() and (place.root / "mask").read_text(), "umask")
+    expect_equal((place.root / "mask").read_text().strip(), "0027", "umask")
+    place.end()
+    place.run_ready()
+    expect_equal(place.status()["gateway"]["restarts"], 0, "restarts")
 
 
 @test("of several runs at once one supervises, and the others are refused and touch nothing")

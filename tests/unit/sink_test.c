@@ -261,10 +261,10 @@ TEST("the file rotates between lines and stays within its bounds")
 	remove_all();
 }
 
-TEST("a file that was removed is begun again; one that is not a file is refused")
+TEST("a file that was removed or moved is begun again; one that is not a file is refused")
 {
 	struct logfile logfile;
-	char path[128];
+	char path[128], moved[128];
 	struct stat stat_of;
 
 	snprintf(directory, sizeof(directory), "/tmp/holdfast-sink-XXXXXX");
@@ -277,6 +277,11 @@ TEST("a file that was removed is begun again; one that is not a file is refused"
 	unlink(path);
 	CHECK(logfile_write(&logfile, "two\n", 4) == 4);
 	CHECK(size_of("console.log") == 4);
+	snprintf(moved, sizeof(moved), "%s/moved.log", directory);
+	CHECK(rename(path, moved) == 0);
+	CHECK(logfile_write(&logfile, "drei\n", 5) == 5);
+	CHECK(size_of("console.log") == 5);
+	unlink(moved);
 
 	unlink(path);
 	CHECK(mkfifo(path, 0600) == 0);
