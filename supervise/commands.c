@@ -142,6 +142,7 @@ static void obey(
 	    [CONTROL_PAUSE] = ON_PAUSE,
 	    [CONTROL_RESUME] = ON_RESUME};
 	struct supervision_event event = {.force = request->force != 0};
+	char reason_before[CONTROL_REASON_MAX];
 
 	supervisor->refused = REASON_NONE;
 	if (request->verb != CONTROL_STATUS) {
@@ -151,8 +152,12 @@ static void obey(
 		event.value = request->pause_ms <= 0 || request->pause_ms > INT64_MAX / 2
 		                  ? INT64_MAX
 		                  : clock_boot_ms() + request->pause_ms;
+		text_copy(reason_before, sizeof(reason_before), supervisor->operator_reason);
 		text_copy(supervisor->operator_reason, sizeof(supervisor->operator_reason), request->reason);
 		supervisor_step(supervisor, &event);
+		if (supervisor->refused != REASON_NONE)
+			text_copy(
+			    supervisor->operator_reason, sizeof(supervisor->operator_reason), reason_before);
 	}
 	answer_sentence(supervisor, request, reply);
 }

@@ -31,7 +31,7 @@ double supervisor_chance(void)
 	return random / 4294967296.0;
 }
 
-void supervisor_save(struct supervisor *supervisor)
+int supervisor_save(struct supervisor *supervisor)
 {
 	struct record *record = &supervisor->record;
 
@@ -46,8 +46,7 @@ void supervisor_save(struct supervisor *supervisor)
 	}
 	record->machine_size = sizeof(supervisor->machine);
 	memcpy(record->machine, &supervisor->machine, sizeof(supervisor->machine));
-	if (supervisor->record_fd >= 0)
-		record_write(supervisor->record_fd, record);
+	return record_write(supervisor->record_fd, record);
 }
 
 /* The gateway */
@@ -74,11 +73,12 @@ static void gateway_died(struct loop_source *source, uint32_t events)
 		supervisor_gateway_ended(supervisor, read_exit(info.si_code, info.si_status));
 }
 
-static void watch_gateway(struct supervisor *supervisor)
+static int watch_gateway(struct supervisor *supervisor)
 {
 	supervisor->gateway.death.callback = gateway_died;
 	supervisor->gateway.death.context = supervisor;
-	loop_source_watch(&supervisor->loop, &supervisor->gateway.death, supervisor->gateway.pid_fd, EPOLLIN);
+	return loop_source_watch(
+	    &supervisor->loop, &supervisor->gateway.death, supervisor->gateway.pid_fd, EPOLLIN);
 }
 
 void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_exit exit)
@@ -214,12 +214,16 @@ static int spawn(struct supervisor *supervisor)
 	supervisor->gateway.told_orphans = false;
 	supervisor->gateway.channels_off_until_ms = 0;
 	supervisor->words[0] = '\0';
-	supervisor_save(supervisor);
-	result = spawn_release(&spawned);
+	/* Not on record, it must not run: a closed gate ends it. */
+	result = supervisor_save(supervisor);
+	if (result == 0)
+		result = spawn_release(&spawned);
+	else
+		file_close(&spawned.gate_fd);
 	if (containment->move_in)
 		supervisor->gateway.in_cgroup = containment_is_populated(containment);
 	if (result == 0) {
-		watch_gateway(supervisor);
+		watch_gateway(supervisor); /* should it fail: SIGCHLD tells of a child's end too */
 		return 0;
 	}
 	waitid(P_PIDFD, (id_t)spawned.pid_fd, &(siginfo_t){0}, WEXITED);
@@ -266,8 +270,11 @@ static bool adopt(struct supervisor *supervisor, struct supervision_event *resul
 	result->type = ON_ADOPTED;
 	supervisor->gateway.pid_fd = fd;
 	supervisor->gateway.is_child = stat.parent == getpid();
-	watch_gateway(supervisor);
-	return true;
+	if (watch_gateway(supervisor) == 0)
+		return true;
+	/* The end of an adopted one would be seen by nobody: asked again when there is memory for it. */
+	file_close(&supervisor->gateway.pid_fd);
+	return false;
 }
 
 /* The end */

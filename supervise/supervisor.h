@@ -138,8 +138,9 @@ double supervisor_chance(void);
 void supervisor_step(struct supervisor *supervisor, struct supervision_event *event);
 void supervisor_simple_step(struct supervisor *supervisor, enum supervision_event_type type);
 void supervisor_child_ended(struct supervisor *supervisor, int pid, int status_code, int status);
-/* Writes the runtime record: the gateway, the workers, the machine's memory. */
-void supervisor_save(struct supervisor *supervisor);
+/* Writes the runtime record: the gateway, the workers, the machine's memory. Returns 0 or a negative errno.
+ */
+int supervisor_save(struct supervisor *supervisor);
 void supervisor_tree_changed(struct supervisor *supervisor);
 void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_exit exit);
 
