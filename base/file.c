@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static ssize_t read_up_to(int fd, char *buffer, size_t size)
+ssize_t file_read_up_to(int fd, char *buffer, size_t size)
 {
 	size_t length = 0;
 
@@ -33,7 +33,7 @@ ssize_t file_read(int directory_fd, const char *path, char *buffer, size_t size)
 	buffer[0] = '\0';
 	if (fd < 0)
 		return -errno;
-	length = read_up_to(fd, buffer, size);
+	length = file_read_up_to(fd, buffer, size);
 	if (length < 0)
 		return length;
 	if ((size_t)length == size)

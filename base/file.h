@@ -10,6 +10,10 @@
  * NUL-terminates them. Returns the number of bytes, or a negative errno (-EFBIG when the file is longer). */
 ssize_t file_read(int directory_fd, const char *path, char *buffer, size_t size);
 
+/* Reads up to `size` bytes, fewer only at the end of the file; retries after EINTR and short reads. Returns
+ * the number of bytes, or a negative errno. */
+ssize_t file_read_up_to(int fd, char *buffer, size_t size);
+
 /* As file_read, from an open descriptor, from offset 0; a longer file is cut silently (for /proc). */
 ssize_t file_read_start(int fd, char *buffer, size_t size);
 

@@ -60,20 +60,11 @@ static int check_file(const char *path, const struct stat *status, struct error 
 
 static int read_bytes(struct source *source, int fd)
 {
-	size_t length = 0;
+	ssize_t length = file_read_up_to(fd, source->bytes, source->length);
 
-	while (length < source->length) {
-		ssize_t got = read(fd, source->bytes + length, source->length - length);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		length += (size_t)got;
-	}
-	source->length = length; /* it may have become shorter meanwhile */
+	if (length < 0)
+		return (int)length;
+	source->length = (size_t)length; /* it may have become shorter meanwhile */
 	source->bytes[length] = '\0';
 	return 0;
 }

@@ -39,8 +39,9 @@ static struct snapshot snapshot;
 static bool take_one(void *context, int pid)
 {
 	struct snapshot *taken = context;
-	struct process *process = &taken->list[taken->count];
+	uint32_t place = taken->count;
 	struct procfs_stat stat;
+	struct process *process;
 	int result;
 
 	if (taken->count == SNAPSHOT_MAX) {
@@ -53,6 +54,10 @@ static bool take_one(void *context, int pid)
 		taken->is_whole = false;
 	if (result < 0)
 		return true;
+	/* /proc lists by pid already; should it not, the order is kept here, where sorting might allocate. */
+	for (; place > 0 && taken->list[place - 1].pid > pid; place--)
+		taken->list[place] = taken->list[place - 1];
+	process = &taken->list[place];
 	memset(process, 0, sizeof(*process));
 	process->pid = pid;
 	process->parent = stat.parent;
@@ -76,7 +81,6 @@ static void take_snapshot(void)
 	snapshot.is_whole = true;
 	if (procfs_each(take_one, &snapshot) < 0)
 		snapshot.is_whole = false;
-	qsort(snapshot.list, snapshot.count, sizeof(snapshot.list[0]), compare_pids);
 }
 
 static struct process *find(int pid)
