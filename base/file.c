@@ -3,15 +3,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "world/world.h"
 
 ssize_t file_read_up_to(int fd, char *buffer, size_t size)
 {
 	size_t length = 0;
 
 	while (length < size) {
-		ssize_t got = read(fd, buffer + length, size - length);
+		ssize_t got = world_read(fd, buffer + length, size - length);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -27,7 +31,7 @@ ssize_t file_read_up_to(int fd, char *buffer, size_t size)
 ssize_t file_read(int directory_fd, const char *path, char *buffer, size_t size)
 {
 	/* O_NONBLOCK: a FIFO put where a file is expected must not hang us. */
-	int fd CLOSE_ON_RETURN = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd CLOSE_ON_RETURN = world_openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t length;
 
 	buffer[0] = '\0';
@@ -56,7 +60,7 @@ ssize_t file_read_start(int fd, char *buffer, size_t size)
 int file_each_line(
     int directory_fd, const char *path, bool (*visit)(void *context, const char *line), void *context)
 {
-	int fd CLOSE_ON_RETURN = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
+	int fd CLOSE_ON_RETURN = world_openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
 	char buffer[FILE_LINE_MAX];
 	size_t length = 0;
 	bool go_on = true, cut = false;
@@ -64,7 +68,7 @@ int file_each_line(
 	if (fd < 0)
 		return -errno;
 	while (go_on) {
-		ssize_t got = read(fd, buffer + length, sizeof(buffer) - 1 - length);
+		ssize_t got = world_read(fd, buffer + length, sizeof(buffer) - 1 - length);
 		char *line = buffer, *newline;
 
 		if (got < 0 && errno == EINTR)
@@ -98,7 +102,7 @@ int file_each_line(
 int file_each_entry(
     const char *path, bool (*visit)(void *context, int directory_fd, const char *name), void *context)
 {
-	int fd CLOSE_ON_RETURN = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd CLOSE_ON_RETURN = world_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_Alignas(struct dirent64) char buffer[8192];
 	ssize_t length;
 
@@ -121,7 +125,7 @@ int file_write_all(int fd, const void *bytes, size_t length)
 	const char *next = bytes;
 
 	while (length > 0) {
-		ssize_t written = write(fd, next, length);
+		ssize_t written = world_write(fd, next, length);
 
 		if (written < 0 && errno == EINTR)
 			continue;
@@ -131,6 +135,24 @@ int file_write_all(int fd, const void *bytes, size_t length)
 		length -= (size_t)written;
 	}
 	return 0;
+}
+
+bool file_is_readable(int fd)
+{
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+	return poll(&poller, 1, 0) > 0;
+}
+
+void file_identity(const char *path, uint64_t *device, uint64_t *inode)
+{
+	struct stat status;
+
+	*device = *inode = 0;
+	if (stat(path, &status) < 0)
+		return;
+	*device = status.st_dev;
+	*inode = status.st_ino;
 }
 
 void file_close(int *fd)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Reads at most `size` - 1 bytes of the file `path` (relative to `directory_fd`, which may be AT_FDCWD) and
@@ -30,6 +31,12 @@ int file_each_entry(
 
 /* Writes all bytes or returns a negative errno; retries after EINTR and short writes. */
 int file_write_all(int fd, const void *bytes, size_t length);
+
+/* Whether a read would not wait: bytes, the end, or an error. Never waits itself. */
+bool file_is_readable(int fd);
+
+/* Which file a path names: one that was replaced since is another. Both 0 when it cannot be said. */
+void file_identity(const char *path, uint64_t *device, uint64_t *inode);
 
 /* Closes *fd when it is not negative and sets it to -1; keeps errno. */
 void file_close(int *fd);

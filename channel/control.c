@@ -12,33 +12,33 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "world/world.h"
 
 #define CONNECT_AGAIN_US 5000
 
 /* A socket's address holds 107 bytes; through the directory's descriptor any path fits. */
-static void address_in(int directory_fd, struct sockaddr_un *address)
+static void address_in(int directory_fd, const char *name, struct sockaddr_un *address)
 {
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
-	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/" CONTROL_SOCKET_NAME,
-	    directory_fd);
+	snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", directory_fd, name);
 }
 
 static int open_socket(const char *runtime_dir, int *directory_fd, struct error *why)
 {
 	int fd;
 
-	*directory_fd = open(runtime_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	*directory_fd = world_open(runtime_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*directory_fd < 0)
 		return error_set(why, -errno, "The runtime directory %s cannot be opened: %s.", runtime_dir,
 		    strerror(errno));
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = world_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set(why, -errno, "A socket cannot be made: %s.", strerror(errno));
 	return fd;
 }
 
-int control_listen(const char *runtime_dir, struct error *why)
+int control_listen_at(const char *runtime_dir, const char *name, struct error *why)
 {
 	int directory_fd CLOSE_ON_RETURN = -1;
 	struct sockaddr_un address;
@@ -46,16 +46,40 @@ int control_listen(const char *runtime_dir, struct error *why)
 
 	if (fd < 0)
 		return fd;
-	address_in(directory_fd, &address);
-	/* We hold the ownership lock, so a socket that is there is a dead supervisor's. */
-	unlinkat(directory_fd, CONTROL_SOCKET_NAME, 0);
-	fchmod(fd, 0600);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 32) < 0) {
+	address_in(directory_fd, name, &address);
+	/* Whose name it is has the right to it: what is there is a dead predecessor's, or one on its way out.
+	 */
+	world_unlinkat(directory_fd, name, 0);
+	world_fchmod(fd, 0600);
+	if (world_bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || world_listen(fd, 32) < 0) {
 		int code = -errno;
 
 		close(fd);
-		return error_set(why, code, "The control socket in %s cannot be opened: %s.", runtime_dir,
+		return error_set(why, code, "The %s socket in %s cannot be opened: %s.", name, runtime_dir,
 		    strerror(-code));
+	}
+	return fd;
+}
+
+int control_listen(const char *runtime_dir, struct error *why)
+{
+	return control_listen_at(runtime_dir, CONTROL_SOCKET_NAME, why);
+}
+
+int control_connect(const char *runtime_dir, const char *name)
+{
+	int directory_fd CLOSE_ON_RETURN = -1;
+	int fd = open_socket(runtime_dir, &directory_fd, NULL);
+	struct sockaddr_un address;
+
+	if (fd < 0)
+		return fd;
+	address_in(directory_fd, name, &address);
+	if (world_connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		int code = -errno;
+
+		close(fd);
+		return code;
 	}
 	return fd;
 }
@@ -81,7 +105,7 @@ static int wait_for(int fd, short events, int64_t until_ms)
  */
 static int connect_until(int fd, const struct sockaddr_un *address, int64_t until_ms)
 {
-	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
+	while (world_connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
 		if (errno != EAGAIN)
 			return -errno;
 		if (clock_monotonic_ms() >= until_ms)
@@ -94,6 +118,7 @@ static int connect_until(int fd, const struct sockaddr_un *address, int64_t unti
 static void terminate_texts(struct control_reply *reply)
 {
 	reply->sentence[sizeof(reply->sentence) - 1] = '\0';
+	reply->changes[sizeof(reply->changes) - 1] = '\0';
 	reply->state[sizeof(reply->state) - 1] = '\0';
 	reply->reason[sizeof(reply->reason) - 1] = '\0';
 	reply->gateway.kind[sizeof(reply->gateway.kind) - 1] = '\0';
@@ -113,12 +138,12 @@ static int exchange(
 
 	if (result < 0)
 		return result;
-	if (send(fd, request, sizeof(*request), MSG_NOSIGNAL) < 0)
+	if (world_send(fd, request, sizeof(*request), MSG_NOSIGNAL) < 0)
 		return -errno;
 	result = wait_for(fd, POLLIN, until_ms);
 	if (result < 0)
 		return result;
-	length = recv(fd, reply, sizeof(*reply), 0);
+	length = world_recv(fd, reply, sizeof(*reply), 0);
 	if (length < 0)
 		return -errno;
 	if (length == 0)
@@ -153,7 +178,7 @@ int control_ask(const char *runtime_dir, const struct control_request *request, 
 
 	if (fd < 0)
 		return no_answer(runtime_dir, fd, why);
-	address_in(directory_fd, &address);
+	address_in(directory_fd, CONTROL_SOCKET_NAME, &address);
 	result = connect_until(fd, &address, until_ms);
 	if (result < 0 && result != -ETIMEDOUT)
 		return no_answer(runtime_dir, result, why);

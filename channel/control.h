@@ -9,11 +9,15 @@
 
 #include "base/error.h"
 
-#define CONTROL_VERSION      1
-#define CONTROL_SOCKET_NAME  "control"
-#define CONTROL_REASON_MAX   256
-#define CONTROL_SENTENCE_MAX 384
-#define CONTROL_WORKER_COUNT 3
+#define CONTROL_VERSION       2
+#define CONTROL_SOCKET_NAME   "control"
+#define OWNER_LOCK_NAME       "owner.lock" /* in the state directory: locked by the supervisor, holds its pid */
+#define CONTROL_REASON_MAX    256
+#define CONTROL_SENTENCE_MAX  384
+#define CONTROL_CHANGES_MAX   2048
+#define CONTROL_WORKER_COUNT  3
+#define CONTROL_PATH_MAX      512
+#define CONTROL_CHANGE_MS     25000 /* reading settings, a trial, the change itself */
 
 enum control_verb {
 	CONTROL_STATUS,
@@ -22,6 +26,8 @@ enum control_verb {
 	CONTROL_RESTART,
 	CONTROL_PAUSE,
 	CONTROL_RESUME,
+	CONTROL_RELOAD,  /* the answer comes when it is done, at most CONTROL_CHANGE_MS later */
+	CONTROL_UPGRADE, /* the same; `holdfast_path` and `supervise_path`: the new programs */
 	CONTROL_VERB_COUNT
 };
 
@@ -30,6 +36,7 @@ struct control_request {
 	uint32_t force;   /* start, restart: over back-off and boot budget; restart: without a drain */
 	int64_t pause_ms; /* 0: until resume */
 	char reason[CONTROL_REASON_MAX];
+	char holdfast_path[CONTROL_PATH_MAX], supervise_path[CONTROL_PATH_MAX]; /* upgrade: absolute */
 };
 
 struct control_worker {
@@ -43,6 +50,8 @@ struct control_reply {
 	uint32_t version;
 	int32_t code;                        /* 0 or a negative errno; `sentence` says why */
 	char sentence[CONTROL_SENTENCE_MAX]; /* what was done, or the state's reason */
+	char changes[CONTROL_CHANGES_MAX];   /* reload: one line for each change, with what it needs; ""
+	                                        otherwise */
 
 	/* The status, always filled. Times are Unix time in ms, 0 where there is none. */
 	char state[16]; /* "running", "starting", "backing-off", ... */
@@ -85,5 +94,12 @@ int control_ask(const char *runtime_dir, const struct control_request *request, 
 /* Opens the listening socket in the runtime directory, replacing a stale one. Returns it or a negative errno.
  */
 int control_listen(const char *runtime_dir, struct error *why);
+
+/* The same with another name in that directory: a worker's. */
+int control_listen_at(const char *runtime_dir, const char *name, struct error *why);
+
+/* Connects to the socket of that name. Returns it, close-on-exec and not blocking, or a negative errno:
+ * -ENOENT or -ECONNREFUSED when nobody listens there. */
+int control_connect(const char *runtime_dir, const char *name);
 
 #endif

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "world/world.h"
+
 #define HEADER_BYTES offsetof(struct message, gateway)
 
 /* How long the packet of each type is; a text at its end is sent whole: these are local and few. */
@@ -26,6 +28,8 @@ static const uint32_t body_bytes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_WATCH_CONFIG] = sizeof(((struct message *)0)->watch),
     [MESSAGE_NOTE] = sizeof(((struct message *)0)->note),
     [MESSAGE_CONFIG_CHANGED] = sizeof(((struct message *)0)->note),
+    [MESSAGE_SETTINGS] = sizeof(struct message_settings),
+    [MESSAGE_LISTENER] = sizeof(((struct message *)0)->listener),
     [MESSAGE_HELLO] = sizeof(((struct message *)0)->hello),
 };
 
@@ -50,7 +54,7 @@ int message_send(int fd, enum message_type type, struct message *message, int pa
 		control.header.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
 	}
-	while (sendmsg(fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+	while (world_sendmsg(fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
 		if (errno == EINTR)
 			continue;
 		return errno == ECONNRESET ? -EPIPE : -errno;
@@ -87,6 +91,10 @@ static void terminate_texts(struct message *message)
 	case MESSAGE_NOTE:
 	case MESSAGE_CONFIG_CHANGED:
 		message->note.text[MESSAGE_TEXT_MAX - 1] = '\0';
+		break;
+	case MESSAGE_SETTINGS:
+		message->settings.sentence[sizeof(message->settings.sentence) - 1] = '\0';
+		message->settings.changes[sizeof(message->settings.changes) - 1] = '\0';
 		break;
 	case MESSAGE_HELLO:
 		message->hello.name[sizeof(message->hello.name) - 1] = '\0';
@@ -129,12 +137,15 @@ int message_receive(int fd, struct message *message, int *passed_fd)
 	    .msg_control = &control,
 	    .msg_controllen = sizeof(control.space)};
 	ssize_t length;
+	int resets = 0;
 
 	if (passed_fd != NULL)
 		*passed_fd = -1;
+	/* ECONNRESET is said once, when the other side closed without having read all of ours: what it said
+	 * before (FINISH) still waits behind that. */
 	do
-		length = recvmsg(fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (length < 0 && errno == EINTR);
+		length = world_recvmsg(fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (length < 0 && (errno == EINTR || (errno == ECONNRESET && resets++ == 0)));
 	if (length < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	if (length == 0)

@@ -1,7 +1,9 @@
 /* What the programs say to each other: one fixed, versioned struct a SOCK_SEQPACKET packet.
  *
  * Supervisor <-> worker over the socket pair a worker inherits as descriptor 3 (CHANNEL_FD); the settings are
- * descriptor 4 (SETTINGS_FD). People's commands come over the control socket in the runtime directory. */
+ * descriptor 4 (SETTINGS_FD). A worker whose supervisor died is reached by the next one at the socket of its
+ * name in the runtime directory, and says the same things there. People's commands come over the control
+ * socket in the runtime directory. */
 #ifndef HOLDFAST_CHANNEL_MESSAGE_H
 #define HOLDFAST_CHANNEL_MESSAGE_H
 
@@ -10,7 +12,7 @@
 
 #define CHANNEL_FD      3
 #define SETTINGS_FD     4
-#define MESSAGE_VERSION 1
+#define MESSAGE_VERSION 2
 
 #define EVENT_KIND_MAX     40
 #define EVENT_REASON_MAX   384
@@ -18,14 +20,16 @@
 #define MESSAGE_TEXT_MAX   512
 
 enum message_type {
-	/* supervisor -> sentry */
+	/* supervisor -> every worker */
 	MESSAGE_GATEWAY_STARTED = 1, /* gateway; carries the gateway's pidfd */
 	MESSAGE_GATEWAY_GONE,        /* gateway */
-	MESSAGE_PROBE_START,         /* gateway: say READY once the start-up probe says started */
-	MESSAGE_ASK_WORDS,           /* gateway: what did its last lines say? Answer WORDS after draining */
-	MESSAGE_WATCH_CONFIG,        /* watch.on: say CONFIG_CHANGED when one of the watched files changes */
-	MESSAGE_NOTE,                /* note: print this sentence of ours to the foreground */
-	MESSAGE_PING,                /* answer PONG at once */
+	/* supervisor -> sentry */
+	MESSAGE_PROBE_START,  /* gateway: say READY once the start-up probe says started */
+	MESSAGE_ASK_WORDS,    /* gateway: what did its last lines say? Answer WORDS after draining */
+	MESSAGE_WATCH_CONFIG, /* watch.on: say CONFIG_CHANGED when one of the watched files changes */
+	MESSAGE_NOTE,         /* note: print this sentence of ours to the foreground */
+	MESSAGE_PING,         /* answer PONG at once */
+	MESSAGE_CONSOLE, /* console; carries the gateway's console FIFO: drain it (the same again: go on) */
 	/* sentry -> supervisor */
 	MESSAGE_READY,       /* gateway; note: what proved it */
 	MESSAGE_PROGRESS,    /* gateway: something moved during the start (console, CPU, I/O, probe); at most
@@ -43,9 +47,15 @@ enum message_type {
 	MESSAGE_STORED, /* stored: every event up to this sequence is on disk */
 	MESSAGE_STORE,  /* store: whether events can be written now, and why not */
 	/* to every worker */
-	MESSAGE_FINISH, /* finish what is in hand and exit 0 */
+	MESSAGE_FINISH, /* finish what is in hand and exit 0; a successor may be at work already */
+	/* both ways */
+	MESSAGE_LISTENER, /* listener; carries a listening socket. Every worker keeps each of them, so that
+	                     any survivor can give them to the next supervisor; it accepts from its own only
+	                   */
 	/* from every worker */
 	MESSAGE_HELLO,
+	/* settings read anew -> supervisor */
+	MESSAGE_SETTINGS, /* settings; carries the sealed settings, unless they are refused */
 	MESSAGE_TYPE_COUNT
 };
 
@@ -53,6 +63,7 @@ struct message_gateway {
 	uint64_t generation;
 	int32_t pid;
 	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
+	uint32_t port;       /* it was started with this one; 0: none known */
 	char note[MESSAGE_TEXT_MAX];
 };
 
@@ -86,6 +97,27 @@ struct message_event {
 	char evidence[EVENT_EVIDENCE_MAX]; /* a JSON object */
 };
 
+/* Who listens where. */
+enum listener_index { LISTENER_API, LISTENER_RELAY, LISTENER_COUNT };
+
+/* Which build of a worker this is, what it writes to, and with which settings it runs: one for which any of
+ * that is not what its new supervisor has is succeeded by a new one; every other goes on. */
+struct message_hello {
+	int32_t pid;
+	char name[16];
+	uint64_t program_device, program_inode; /* of the executable file */
+	uint64_t output_device, output_inode;   /* of its standard output */
+	uint64_t settings_hash;                 /* of the sealed settings */
+};
+
+/* What came of reading the settings again. */
+struct message_settings {
+	uint32_t refused; /* `sentence` says why; nothing changes */
+	uint32_t changed; /* how many settings differ from those in force */
+	char sentence[384];
+	char changes[2048]; /* one line for each of them: the setting, from what to what, and what it needs */
+};
+
 enum event_severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITY_CRITICAL };
 
 struct message {
@@ -113,9 +145,10 @@ struct message {
 			char text[MESSAGE_TEXT_MAX];
 		} note;
 		struct {
-			int32_t pid;
-			char name[16];
-		} hello;
+			uint32_t which; /* enum listener_index */
+		} listener;
+		struct message_hello hello;
+		struct message_settings settings;
 	};
 };
 

@@ -82,8 +82,10 @@ int run_check(struct invocation *invocation)
 	struct error why;
 	int result;
 
-	if (command_flags(invocation, &flags) < 0)
+	if (command_flags(invocation, &flags, &why) < 0) {
+		complain("%s", why.text);
 		return EXIT_USAGE;
+	}
 	remarks.json = invocation->json;
 	text_init(&remarks.text, remarks.data, sizeof(remarks.data));
 	if (remarks.json)

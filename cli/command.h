@@ -30,6 +30,7 @@ struct invocation {
 	} events;
 	const char *word;     /* an operand, NULL if none */
 	char **child_command; /* after "--", NULL-terminated; NULL if none */
+	char **arguments;     /* all of them as they came, without the program's name */
 };
 
 struct command {
@@ -50,8 +51,11 @@ const struct command *command_find(const char *name);
 const char *command_nearest(const char *name);
 bool command_is_planned(const char *name);
 
-/* What the command line says about the settings. Returns 0, or -EINVAL when it has said what is wrong. */
-int command_flags(const struct invocation *invocation, struct settings_flags *flags);
+/* Reads a command line, NULL-terminated and without the program's name. Returns 0, or -EINVAL with *why. */
+int invocation_read(struct invocation *invocation, char **arguments, struct error *why);
+
+/* What the command line says about the settings. Returns 0, or -EINVAL with *why. */
+int command_flags(const struct invocation *invocation, struct settings_flags *flags, struct error *why);
 
 /* Finds the directories; says what is wrong. Returns 0 or the exit status to end with. */
 int locate(const struct invocation *invocation, struct settings *settings);
@@ -64,6 +68,8 @@ int run_restart(struct invocation *invocation);
 int run_pause(struct invocation *invocation);
 int run_resume(struct invocation *invocation);
 int run_events(struct invocation *invocation);
+int run_reload(struct invocation *invocation);
+int run_upgrade(struct invocation *invocation);
 int run_check(struct invocation *invocation);
 int run_completion(struct invocation *invocation);
 int run_version(struct invocation *invocation);

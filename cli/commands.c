@@ -83,6 +83,11 @@ const struct command commands[] = {
 	{"restart", "", "stop the gateway when it has drained, and start it", NULL, restart_options, NULL, run_restart},
 	{"pause", "", "leave the gateway alone for a while, whatever happens", NULL, pause_options, NULL, run_pause},
 	{"resume", "", "end the pause", NULL, json_options, NULL, run_resume},
+	{"reload", "", "read the settings again and follow them; the gateway goes on",
+	    "It says what changed. Wrong settings change nothing.\n", json_options, NULL, run_reload},
+	{"upgrade", "", "let the programs beside this one take over; the gateway goes on",
+	    "They are tried first, on a copy of the state. A trial that fails changes nothing.\n", json_options, NULL,
+	    run_upgrade},
 	{"check", " [-- COMMAND...]", "read the settings and say what is wrong with them",
 	    "It takes what \"run\" takes, and starts nothing.\n", check_options, NULL, run_check},
 	{"completion", " bash", "print the completion script of a shell", NULL, no_options, "bash", run_completion},
@@ -115,8 +120,8 @@ const char *command_nearest(const char *name)
 /* Named in messages and in the manual, and still to come. */
 bool command_is_planned(const char *name)
 {
-	static const char *const planned[] = {"install", "uninstall", "monitor", "explain", "sessions",
-	    "profiles", "abort", "upgrade", "update", NULL};
+	static const char *const planned[] = {
+	    "install", "uninstall", "monitor", "explain", "sessions", "profiles", "abort", "update", NULL};
 
 	for (const char *const *word = planned; *word != NULL; word++)
 		if (strcmp(*word, name) == 0)
@@ -132,7 +137,7 @@ static bool is_port(const char *word)
 	return text_to_u64(word, 65535, &port) == 0 && port > 0;
 }
 
-int command_flags(const struct invocation *invocation, struct settings_flags *flags)
+int command_flags(const struct invocation *invocation, struct settings_flags *flags, struct error *why)
 {
 	*flags = (struct settings_flags){
 	    .config_file = invocation->config_file,
@@ -143,19 +148,21 @@ int command_flags(const struct invocation *invocation, struct settings_flags *fl
 	};
 	if (invocation->port == NULL || is_port(invocation->port))
 		return 0;
-	complain("--port %.64s is not a port: it is a number from 1 to 65535.", invocation->port);
-	return -EINVAL;
+	return error_set(
+	    why, -EINVAL, "--port %.64s is not a port: it is a number from 1 to 65535.", invocation->port);
 }
 
 int locate(const struct invocation *invocation, struct settings *settings)
 {
 	struct settings_flags flags;
 	struct error why;
+	int status = EXIT_USAGE;
 
-	if (command_flags(invocation, &flags) < 0)
-		return EXIT_USAGE;
-	if (settings_locate(settings, &flags, &why) == 0)
-		return 0;
+	if (command_flags(invocation, &flags, &why) == 0) {
+		if (settings_locate(settings, &flags, &why) == 0)
+			return 0;
+		status = EXIT_CONFIG;
+	}
 	complain("%s", why.text);
-	return EXIT_CONFIG;
+	return status;
 }

@@ -18,4 +18,7 @@ void report_json(const struct control_reply *reply, const struct settings *setti
 /* {"ok":..,"message":..,"state":..}: how a request ended; `state` "" where it is not known. */
 void report_outcome_json(bool ok, const char *message, const char *state);
 
+/* The same with "changes", a list of the lines in `changes`. */
+void report_change_json(bool ok, const char *message, const char *state, const char *changes);
+
 #endif

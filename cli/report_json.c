@@ -133,16 +133,42 @@ void report_json(const struct control_reply *reply, const struct settings *setti
 	puts(text.data);
 }
 
+static void write_outcome(struct text *text, bool ok, const char *message, const char *state)
+{
+	json_write_begin(text, '{');
+	member_bool(text, "ok", ok);
+	member_text(text, "message", message);
+	member_text(text, "state", state);
+}
+
 void report_outcome_json(bool ok, const char *message, const char *state)
 {
 	char data[REPORT_MAX];
 	struct text text;
 
 	text_init(&text, data, sizeof(data));
-	json_write_begin(&text, '{');
-	member_bool(&text, "ok", ok);
-	member_text(&text, "message", message);
-	member_text(&text, "state", state);
+	write_outcome(&text, ok, message, state);
+	json_write_end(&text, '}');
+	puts(text.data);
+}
+
+void report_change_json(bool ok, const char *message, const char *state, const char *changes)
+{
+	char data[REPORT_MAX];
+	struct text text;
+
+	text_init(&text, data, sizeof(data));
+	write_outcome(&text, ok, message, state);
+	json_write_key(&text, "changes");
+	json_write_begin(&text, '[');
+	while (*changes != '\0') {
+		size_t length = strcspn(changes, "\n");
+
+		if (length > 0)
+			json_write_bytes(&text, changes, length);
+		changes += length + (changes[length] == '\n');
+	}
+	json_write_end(&text, ']');
 	json_write_end(&text, '}');
 	puts(text.data);
 }

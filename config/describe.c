@@ -195,7 +195,7 @@ static void write_quantity(struct text *text, int64_t value, void print(struct t
 	json_write_string(text, data);
 }
 
-static void write_value(const struct settings *settings, const struct setting *setting, struct text *text)
+void setting_write_value(const struct settings *settings, const struct setting *setting, struct text *text)
 {
 	const void *value = (const char *)settings + setting->offset;
 
@@ -251,7 +251,7 @@ void settings_describe(const struct settings *settings, struct text *text)
 {
 	for (size_t i = 0; i < schema_count; i++) {
 		text_addf(text, "%s = ", schema[i].path);
-		write_value(settings, &schema[i], text);
+		setting_write_value(settings, &schema[i], text);
 		text_addf(text, "  (%s)\n", origin_of(settings, i));
 	}
 }
@@ -263,7 +263,7 @@ void settings_describe_json(const struct settings *settings, struct text *text)
 		json_write_key(text, schema[i].path);
 		json_write_begin(text, '{');
 		json_write_key(text, "value");
-		write_value(settings, &schema[i], text);
+		setting_write_value(settings, &schema[i], text);
 		json_write_key(text, "origin");
 		json_write_string(text, origin_of(settings, i));
 		json_write_end(text, '}');

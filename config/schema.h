@@ -26,9 +26,18 @@ enum setting_type {
 	SETTING_ALERTS,    /* alerts */
 };
 
+/* When a change of it takes effect in a Holdfast that runs. There is no 0, so that no key can forget to say.
+ */
+enum setting_effect {
+	EFFECT_NOW = 1,
+	EFFECT_NEXT_START, /* the gateway learns it only when it is started */
+	EFFECT_NEVER,      /* it would be another gateway */
+};
+
 struct setting {
 	const char *path; /* "gateway.autoRestart.onCrash" */
 	enum setting_type type;
+	enum setting_effect effect;
 	size_t offset; /* in struct settings; of the types above that name a C type */
 	int64_t min, max;
 	const char *standard; /* the default, spelled as in a variable; NULL: found out, or none */
@@ -70,6 +79,9 @@ void setting_allowed(const struct setting *setting, struct text *text);
 /* Durations and sizes as they are spelled in settings: "250ms", "40m"; "200MB", "1536". */
 void setting_print_duration(struct text *text, int64_t ms);
 void setting_print_size(struct text *text, int64_t bytes);
+
+/* Writes its value as JSON, without secrets as below. */
+void setting_write_value(const struct settings *settings, const struct setting *setting, struct text *text);
 
 /* The effective settings, one `path = value (origin)` a line, or as one JSON object by path with "value" and
  * "origin". Secrets do not appear: of gateway.env only the names, of an alert's URL only its host. */

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "world/world.h"
 
 /* One block for the bytes, the values and the strings of a document. */
 static int reserve(struct source *source, size_t length)
@@ -79,7 +80,7 @@ int source_read(struct source *source, const char *path, struct error *why)
 	if (!text_copy(source->path, sizeof(source->path), path))
 		return error_set(why, -ENAMETOOLONG, "%.300s cannot be read: the path is too long.", path);
 	/* O_NONBLOCK: a pipe put where a file is expected must not hang us. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = world_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &status) < 0) {
 		result = -errno;
 		return error_set(why, result, "%.300s cannot be read: %s.", path, strerror(-result));

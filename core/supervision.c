@@ -26,9 +26,9 @@ static void cell_never(struct step *step)
 /* clang-format off */
 static supervision_cell *const table[EVENT_TYPE_COUNT][STATE_COUNT] = {
 /*                        stopped        adopting       starting           running         suspect         draining           killing            backing off     parked */
-[ON_START]          = ROW(person_starts, want,          ignore,            ignore,         ignore,         start_after_end,   start_after_end,   person_starts,  person_starts),
+[ON_START]          = ROW(person_starts, start_found,   ignore,            ignore,         ignore,         start_after_end,   start_after_end,   person_starts,  person_starts),
 [ON_STOP]           = ROW(ignore,        stop_later,    stop_up,           stop_up,        stop_up,        stop_draining,     stop_later,        stop_waiting,   stop_waiting),
-[ON_RESTART]        = ROW(person_starts, want,          restart_up,        restart_up,     restart_up,     restart_draining,  start_after_end,   person_starts,  person_starts),
+[ON_RESTART]        = ROW(person_starts, restart_found, restart_up,        restart_up,     restart_up,     restart_draining,  start_after_end,   person_starts,  person_starts),
 [ON_SHUTDOWN]       = ROW(finish_down,   finish_later,  finish_up,         finish_up,      finish_up,      finish_draining,   finish_later,      finish_down,    finish_down),
 [ON_PAUSE]          = ROW(pause_any,     pause_any,     pause_any,         pause_any,      pause_any,      pause_any,         pause_any,         pause_any,      pause_any),
 [ON_RESUME]         = ROW(resume_any,    resume_any,    resume_any,        resume_any,     resume_any,     resume_any,        resume_any,        resume_any,     resume_any),
@@ -58,18 +58,65 @@ void supervision_init(
 {
 	memset(machine, 0, sizeof(*machine));
 	machine->settings = settings;
+	machine->wanted = true;
+	machine->before = STATE_ADOPTING;
 	machine->next_incident = first_incident;
+}
+
+/* How far the earlier life had come with its gateway. */
+static void inherit_place(struct supervision *machine, const struct supervision *earlier)
+{
+	bool is_ending = earlier->state == STATE_DRAINING || earlier->state == STATE_KILLING;
+	bool had_begun = earlier->now_ms != 0;
+
+	if (earlier->state == STATE_ADOPTING || !had_begun) { /* no farther than the life before it */
+		machine->before = earlier->before;
+		machine->was_ending = earlier->was_ending;
+		machine->end_until_ms = earlier->end_until_ms;
+		return;
+	}
+	if (!earlier->alive && !earlier->tree)
+		machine->before = earlier->state;
+	machine->was_ending = is_ending && (earlier->asked || !earlier->alive);
+	machine->end_until_ms = earlier->state == STATE_DRAINING ? earlier->deadline_ms : 0;
+}
+
+static void inherit_plans(struct supervision *machine, const struct supervision *earlier)
+{
+	machine->wanted = earlier->wanted;
+	machine->planned = earlier->planned;
+	machine->insisted = earlier->insisted;
+	machine->cause = earlier->cause;
+	machine->due_ms = earlier->due_ms;
+	machine->restarts = earlier->restarts;
+	machine->down_reason = earlier->down_reason;
+	machine->down_value = earlier->down_value;
+	if (!earlier->finishing)
+		return;
+	/* Whoever starts us again wants it up, and that start is a first one. */
+	machine->wanted = machine->planned = true;
+	machine->insisted = false;
+	machine->restarts = 0;
+	if (machine->before == STATE_STOPPED) {
+		machine->before = STATE_BACKING_OFF;
+		machine->due_ms = machine->down_value = 0;
+		machine->down_reason = REASON_FIRST_START;
+	}
 }
 
 void supervision_inherit(struct supervision *machine, const struct supervision *earlier)
 {
+	inherit_place(machine, earlier);
+	inherit_plans(machine, earlier);
 	machine->history = earlier->history;
 	machine->generation = earlier->generation;
-	if (!earlier->finishing) /* else the next start is a first one */
-		machine->restarts = earlier->restarts;
+	machine->ready = earlier->ready;
+	machine->ready_ms = earlier->ready_ms;
+	machine->evidence = earlier->evidence;
+	machine->reason = earlier->reason;
+	machine->reason_value = earlier->reason_value;
 	machine->paused_until_ms = earlier->paused_until_ms;
 	memcpy(machine->inside_restarts_ms, earlier->inside_restarts_ms, sizeof(machine->inside_restarts_ms));
-	machine->stopped_before = !earlier->wanted && !earlier->finishing;
 	machine->incident = earlier->incident;
 	machine->incident_since_ms = earlier->incident_since_ms;
 	if (earlier->next_incident > machine->next_incident)

@@ -17,6 +17,9 @@
 
 #include "core/restart_policy.h"
 
+/* Of the struct's memory, which outlives a build in the runtime record: another one wherever it changes. */
+#define SUPERVISION_VERSION 2
+
 enum supervision_state {
 	STATE_STOPPED,     /* no gateway, none wanted */
 	STATE_ADOPTING,    /* an earlier life's gateway was found; its identity is being proved */
@@ -39,8 +42,8 @@ enum supervision_event_type {
 	ON_PAUSE,
 	ON_RESUME,
 	/* results of actions, delivered before anything else */
-	ON_FOUND,         /* before the first start: the record of an earlier life names a gateway */
-	ON_ADOPTED,       /* its identity is proved; a pidfd is held */
+	ON_FOUND,   /* in the place of the first start: there was an earlier life, and perhaps its gateway */
+	ON_ADOPTED, /* its identity is proved; a pidfd is held */
 	ON_ADOPT_REFUSED, /* it is gone, or not what the record says */
 	ON_SPAWNED,
 	ON_SPAWN_FAILED,
@@ -189,6 +192,7 @@ struct supervision_settings {
 };
 
 #define SUPERVISION_INSIDE_RESTARTS_MAX 3 /* an hour */
+#define SUPERVISION_NOT_ASKED_YET       INT64_MAX
 
 struct supervision {
 	const struct supervision_settings *settings; /* borrowed */
@@ -201,20 +205,27 @@ struct supervision {
 	enum supervision_reason down_reason; /* why it last went down, or why it is started */
 	int64_t down_value;
 
-	bool wanted;         /* there should be a gateway */
-	bool finishing;      /* the supervisor ends once there is none */
-	bool stopped_before; /* in its earlier life it had been told to keep the gateway down */
-	bool insisted;       /* the next start is over the boot budget */
+	bool wanted;    /* there should be a gateway */
+	bool finishing; /* the supervisor ends once there is none */
+	bool insisted;  /* the next start is over the boot budget */
+
+	/* Of an earlier life, for the first steps of this one. */
+	enum supervision_state before; /* where it was without a gateway; else STATE_ADOPTING */
+	bool was_ending; /* it had asked the gateway to end, or had seen its end, and was not through with it
+	                  */
+	int64_t end_until_ms; /* the time the gateway was given for that; 0: it was over;
+	                         SUPERVISION_NOT_ASKED_YET: a restart was asked for in ADOPTING */
 
 	uint64_t generation;
 	uint64_t restarts;
 	bool alive; /* the gateway process exists */
 	bool tree;  /* processes of its tree may exist */
-	bool ready;
+	bool ready; /* it has been, in this life or in an earlier one; since ready_ms */
 	int64_t started_ms, ready_ms, moved_ms;
 
-	bool asked;   /* we asked it to end */
-	bool planned; /* the next start needs no back-off */
+	bool asked;       /* we asked it to end */
+	int64_t evidence; /* ... because of a verdict that rested on this; 0: because somebody wanted it */
+	bool planned;     /* the next start needs no back-off */
 	bool own_drain;
 	enum restart_cause cause;
 	enum supervision_reason
@@ -236,9 +247,16 @@ struct supervision {
 void supervision_init(
     struct supervision *machine, const struct supervision_settings *settings, uint64_t first_incident);
 
-/* Right after supervision_init: takes over what the last DO_SAVE (or DO_SPAWN) of an earlier life, in this
- * boot of the host, left of its machine. `earlier` is copied from; its pointers and its clock-bound state are
- * not used. */
+/* Right after supervision_init: takes over what the last DO_SAVE (or DO_SPAWN) of an earlier life left of its
+ * machine, in this boot of the host: its times are of the same clock. A machine may be saved after any step,
+ * not only when it asks for it. `earlier` is copied from; its pointers are not used.
+ *
+ * The first event is then ON_FOUND where machine->before is not STATE_ADOPTING, or where the record names a
+ * gateway; else ON_START. The new life goes on where the other was: stopped stays stopped; a wait ends at the
+ * same moment, and what went before is not counted again; what was being ended is ended, in the time that is
+ * left of what it was given; what was asked for is done. What was parked is tried at once. A gateway that
+ * nobody was ending is adopted or, when it is gone, has crashed. An earlier life that was told to end is
+ * followed by a first start. */
 void supervision_inherit(struct supervision *machine, const struct supervision *earlier);
 
 /* One event. `actions` is filled anew, to be carried out in order. */

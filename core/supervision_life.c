@@ -9,15 +9,62 @@
 #define OWN_DRAIN_MAX_MS       3600000
 #define HEALTHY_BEFORE_EXIT_MS 10000 /* an exit 0 sooner after ready is a start that did not hold */
 
+/* Where an earlier life was without a gateway, this one goes on; else its gateway is looked for. */
 void cell_found(struct step *step)
 {
 	struct supervision *machine = step->machine;
 
 	machine->generation = step->event->generation;
-	machine->wanted = !machine->stopped_before;
-	machine->tree = true;
-	step_enter(step, STATE_ADOPTING, machine->now_ms + ADOPT_RETRY_MS);
-	step_act(step, DO_ADOPT);
+	switch (machine->before) {
+	case STATE_STOPPED:
+		step_stay_stopped(step, machine->reason);
+		return;
+	case STATE_PARKED: /* whoever starts us again may have mended it: it is tried */
+		machine->due_ms = machine->now_ms;
+		step_start_when_due(step);
+		return;
+	case STATE_BACKING_OFF:
+		step_start_when_due(step);
+		return;
+	default:
+		machine->tree = true;
+		step_enter(step, STATE_ADOPTING, machine->now_ms + ADOPT_RETRY_MS);
+		step_act(step, DO_ADOPT);
+	}
+}
+
+/* What an earlier life left of the time that it gave the gateway to end. A SIGTERM may never have been sent:
+ * an end that was not by force has a short grace at least. */
+static int64_t grace_left_ms(const struct supervision *machine)
+{
+	const struct supervision_settings *settings = machine->settings;
+	int64_t least_ms = settings->hang_grace_ms < settings->stop_timeout_ms ? settings->hang_grace_ms
+	                                                                       : settings->stop_timeout_ms;
+	int64_t left_ms = machine->end_until_ms - machine->now_ms;
+
+	if (machine->end_until_ms == 0)
+		return 0;
+	if (machine->end_until_ms == SUPERVISION_NOT_ASKED_YET)
+		return settings->stop_timeout_ms;
+	return left_ms > least_ms ? left_ms : least_ms;
+}
+
+/* It is unwanted by now, or an earlier life was ending it: that goes on. */
+static void drain_adopted(struct step *step)
+{
+	struct supervision *machine = step->machine;
+	enum supervision_reason reason = machine->down_reason;
+	int64_t evidence = machine->evidence;
+
+	if (!machine->wanted) {
+		reason = machine->finishing ? REASON_SHUTDOWN : REASON_OPERATOR;
+		evidence = 0;
+	}
+	if (evidence != 0) /* that life may have been killed before this was on record */
+		step_record(step, RECORD_CONDEMNED, reason, evidence);
+	step_drain(
+	    step, machine->was_ending ? grace_left_ms(machine) : machine->settings->stop_timeout_ms, reason);
+	machine->evidence = evidence;
 }
 
 void cell_adopted(struct step *step)
@@ -26,14 +73,13 @@ void cell_adopted(struct step *step)
 
 	machine->alive = true;
 	machine->started_ms = machine->moved_ms = machine->now_ms;
-	machine->planned = machine->asked = machine->ready = machine->own_drain = false;
+	machine->planned = machine->planned && machine->was_ending;
+	machine->asked = machine->own_drain = false;
 	step_enter(step, STATE_STARTING, machine->now_ms + machine->settings->startup_timeout_ms);
 	step_record(step, RECORD_ADOPTED, REASON_NONE, 0);
 	step_act(step, DO_SAVE);
-	/* What was asked while its identity was being proved. */
-	if (!machine->wanted)
-		step_drain(step, machine->settings->stop_timeout_ms,
-		    machine->finishing ? REASON_SHUTDOWN : REASON_OPERATOR);
+	if (!machine->wanted || machine->was_ending)
+		drain_adopted(step);
 	else if (machine->settings->ready_when_spawned)
 		step_become_ready(step);
 	else
@@ -45,13 +91,15 @@ void cell_adopt_refused(struct step *step)
 {
 	struct supervision *machine = step->machine;
 
-	if (machine->wanted) /* it ended while nobody watched, and nobody had asked it to */
-		step_open_incident(step);
+	if (!machine->was_ending) { /* it ended while nobody watched */
+		machine->planned = false;
+		machine->cause = RESTART_CRASH;
+		if (machine->wanted) /* ... and nobody had asked it to */
+			step_open_incident(step);
+	}
 	step_record(step, RECORD_ADOPT_REFUSED, REASON_EXIT_UNKNOWN, 0);
-	machine->planned = false;
-	machine->ready = true; /* as far as back-off goes: it had been left running */
-	machine->cause = RESTART_CRASH;
-	step_went_down_because(step, REASON_EXIT_UNKNOWN, 0);
+	if (!machine->was_ending)
+		step_went_down_because(step, REASON_EXIT_UNKNOWN, 0);
 	step_begin_killing(step);
 }
 
@@ -66,7 +114,6 @@ void cell_spawned(struct step *step)
 	struct supervision *machine = step->machine;
 
 	machine->alive = true;
-	machine->ready = false;
 	machine->awaiting_words = false;
 	machine->restarts += machine->generation > 1 && machine->down_reason != REASON_FIRST_START;
 	step_record(step, RECORD_STARTED, machine->reason, 0);
@@ -234,7 +281,7 @@ void cell_ready_draining(struct step *step)
 
 	if (!step_is_current(step) || !machine->own_drain)
 		return;
-	machine->own_drain = false;
+	machine->own_drain = machine->ready = false;
 	restart_history_clean_end(&machine->history);
 	restart_history_boot(&machine->history, machine->now_ms);
 	step_act(
@@ -282,6 +329,7 @@ void cell_timer_starting(struct step *step)
 	machine->cause = RESTART_HANG;
 	step_record(step, RECORD_CONDEMNED, REASON_START_STALLED, machine->now_ms - machine->moved_ms);
 	step_drain(step, machine->settings->hang_grace_ms, REASON_START_STALLED);
+	machine->evidence = machine->now_ms - machine->moved_ms;
 }
 
 void cell_drain_began(struct step *step)
@@ -305,9 +353,10 @@ void cell_drain_began(struct step *step)
 void cell_timer_draining(struct step *step)
 {
 	struct supervision *machine = step->machine;
+	int64_t drained_ms = machine->now_ms - machine->since_ms;
 
 	if (!machine->own_drain) {
-		step_end_by_force(step, REASON_STOP_TIMEOUT, machine->now_ms - machine->since_ms);
+		step_end_by_force(step, REASON_STOP_TIMEOUT, drained_ms);
 		return;
 	}
 	if (!may_end_hung(step)) {
@@ -325,6 +374,7 @@ void cell_timer_draining(struct step *step)
 	step_open_incident(step);
 	machine->planned = false;
 	machine->cause = RESTART_HANG;
-	step_record(step, RECORD_CONDEMNED, REASON_OWN_DRAIN_OVERDUE, machine->now_ms - machine->since_ms);
-	step_end_by_force(step, REASON_OWN_DRAIN_OVERDUE, machine->now_ms - machine->since_ms);
+	step_record(step, RECORD_CONDEMNED, REASON_OWN_DRAIN_OVERDUE, drained_ms);
+	step_end_by_force(step, REASON_OWN_DRAIN_OVERDUE, drained_ms);
+	machine->evidence = drained_ms;
 }

@@ -100,7 +100,8 @@ void step_spawn(struct step *step)
 	struct supervision *machine = step->machine;
 
 	machine->generation++;
-	machine->insisted = machine->planned = machine->asked = machine->own_drain = false;
+	machine->insisted = machine->planned = machine->asked = machine->own_drain = machine->ready = false;
+	machine->evidence = 0;
 	machine->park = REASON_NONE;
 	machine->tree = true;
 	machine->started_ms = machine->moved_ms = machine->now_ms;
@@ -209,23 +210,28 @@ void step_begin_killing(struct step *step)
 	step_kill_tree(step);
 }
 
+/* Saved before anything is done to it: killed in between, the next life knows that it was to end. */
 void step_drain(struct step *step, int64_t grace_ms, enum supervision_reason reason)
 {
 	step->machine->asked = true;
 	step->machine->own_drain = false;
+	step->machine->evidence = 0;
 	step_enter(step, STATE_DRAINING, step->machine->now_ms + grace_ms);
 	step_went_down_because(step, reason, 0);
 	step_record(step, RECORD_STOPPING, reason, grace_ms);
-	step_act(step, DO_TERMINATE);
 	step_act(step, DO_SAVE);
+	step_act(step, DO_TERMINATE);
 }
 
 void step_end_by_force(struct step *step, enum supervision_reason reason, int64_t value)
 {
 	step->machine->asked = true;
-	if (reason != REASON_STOP_TIMEOUT) /* then why it was to stop says more */
+	if (reason != REASON_STOP_TIMEOUT) { /* then why it was to stop says more */
+		step->machine->evidence = 0;
 		step_went_down_because(step, reason, value);
+	}
 	step_record(step, RECORD_KILLED, reason, value);
+	step_act(step, DO_SAVE);
 	step_begin_killing(step);
 }
 
@@ -233,8 +239,9 @@ void step_become_ready(struct step *step)
 {
 	struct supervision *machine = step->machine;
 
+	if (!machine->ready) /* an adopted one may have been ready all along */
+		machine->ready_ms = machine->now_ms;
 	machine->ready = true;
-	machine->ready_ms = machine->now_ms;
 	step_because(step, REASON_NONE, 0);
 	step_enter(step, STATE_RUNNING, 0);
 	step_record(step, RECORD_READY, REASON_NONE, machine->now_ms - machine->started_ms);

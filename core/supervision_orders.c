@@ -14,13 +14,12 @@ static void refuse(struct step *step, enum supervision_reason reason)
 	step_act(step, DO_REFUSE)->reason = reason;
 }
 
-/* A pause is about what Holdfast does by itself: who starts by hand ends it. */
+/* A pause is about what Holdfast does by itself: who starts by hand ends it. What is done then is saved with
+ * it: saved before a start, it would name a gateway that there is not. */
 static void end_pause(struct step *step)
 {
-	if (step->machine->paused_until_ms == 0)
-		return;
-	resume(step);
-	step_act(step, DO_SAVE);
+	if (step->machine->paused_until_ms != 0)
+		resume(step);
 }
 
 /* Stopped, backing off or parked: a person wants it up. */
@@ -41,14 +40,6 @@ void cell_person_starts(struct step *step)
 		step_went_down_because(
 		    step, step->event->reason == REASON_NONE ? REASON_OPERATOR : step->event->reason, 0);
 	step_start_now(step);
-}
-
-void cell_want(struct step *step)
-{
-	if (step->machine->finishing || step->event->inside)
-		return;
-	end_pause(step);
-	step_set_wanted(step, true);
 }
 
 static bool inside_budget_allows(struct supervision *machine)
@@ -82,18 +73,58 @@ static bool may_ask(struct step *step)
 	return false;
 }
 
-/* It is going down: let it come up again. */
-void cell_start_after_end(struct step *step)
+static void plan_start(struct step *step)
 {
 	struct supervision *machine = step->machine;
 
-	if (machine->finishing || !may_ask(step))
-		return;
 	if (!step->event->inside)
 		end_pause(step);
-	machine->planned = true;
-	machine->insisted = step->event->force && !step->event->inside;
-	step_set_wanted(step, true);
+	machine->planned = machine->wanted = true;
+	if (!step->event->inside)
+		machine->insisted = step->event->force;
+	step_act(step, DO_SAVE);
+}
+
+/* It is going down: let it come up again. */
+void cell_start_after_end(struct step *step)
+{
+	if (!step->machine->finishing && may_ask(step))
+		plan_start(step);
+}
+
+/* Its identity is being proved. What an earlier life was ending comes up again after that. */
+void cell_start_found(struct step *step)
+{
+	struct supervision *machine = step->machine;
+
+	if (machine->finishing)
+		return;
+	if (machine->was_ending) {
+		plan_start(step);
+		return;
+	}
+	end_pause(step);
+	machine->wanted = true;
+	step_act(step, DO_SAVE);
+}
+
+/* As if an earlier life had asked it to end, and it has all its time still. */
+void cell_restart_found(struct step *step)
+{
+	struct supervision *machine = step->machine;
+	const struct supervision_event *event = step->event;
+
+	if (machine->finishing || !may_ask(step))
+		return;
+	if (!machine->was_ending) {
+		machine->was_ending = true;
+		machine->end_until_ms = SUPERVISION_NOT_ASKED_YET;
+		machine->evidence = 0;
+		step_went_down_because(step, event->inside ? REASON_GATEWAY_ASKED : REASON_OPERATOR, 0);
+	}
+	if (event->force && !event->inside)
+		machine->end_until_ms = 0;
+	plan_start(step);
 }
 
 void cell_restart_up(struct step *step)
@@ -155,10 +186,12 @@ void cell_finish_down(struct step *step)
 {
 	step->machine->wanted = false;
 	step->machine->finishing = true;
-	if (step->machine->state == STATE_STOPPED)
-		step_act(step, DO_FINISH);
-	else
+	if (step->machine->state != STATE_STOPPED) {
 		step_stay_stopped(step, REASON_SHUTDOWN);
+		return;
+	}
+	step_act(step, DO_SAVE);
+	step_act(step, DO_FINISH);
 }
 
 void cell_finish_later(struct step *step)

@@ -39,7 +39,8 @@ bool step_is_current(const struct step *step);
 
 /* What people ask for. */
 void cell_person_starts(struct step *step);
-void cell_want(struct step *step);
+void cell_start_found(struct step *step);
+void cell_restart_found(struct step *step);
 void cell_start_after_end(struct step *step);
 void cell_restart_up(struct step *step);
 void cell_restart_draining(struct step *step);

@@ -70,6 +70,7 @@ void cell_condemned(struct step *step)
 	step_record(step, RECORD_CONDEMNED, event->reason, event->value);
 	step_drain(
 	    step, drain_first ? DRAIN_FIRST_BUDGET_MS : machine->settings->hang_grace_ms, event->reason);
+	machine->evidence = event->value;
 }
 
 void cell_config_changed(struct step *step)
@@ -105,6 +106,11 @@ void cell_slept(struct step *step)
 	if (machine->deadline_ms != 0)
 		machine->deadline_ms += slept_since(step, machine->armed_ms);
 	machine->armed_ms += slept_since(step, machine->armed_ms);
+	if (machine->state == STATE_DRAINING)
+		step_act(step, DO_SAVE); /* the next life gives it that time as well */
+	if (machine->state == STATE_ADOPTING && machine->end_until_ms != 0 &&
+	    machine->end_until_ms != SUPERVISION_NOT_ASKED_YET)
+		machine->end_until_ms += slept_since(step, machine->since_ms);
 }
 
 void cell_slept_waiting(struct step *step)

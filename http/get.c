@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "world/world.h"
 
 static void finish(struct http_get *get, enum http_get_result result)
 {
@@ -100,7 +101,8 @@ static void receive(struct http_get *get)
 
 	for (;;) {
 		size_t room = get->head_checked ? sizeof(bytes) : sizeof(get->head) - get->head_length;
-		ssize_t got = recv(get->fd, bytes, room < sizeof(bytes) ? room : sizeof(bytes), MSG_DONTWAIT);
+		ssize_t got =
+		    world_recv(get->fd, bytes, room < sizeof(bytes) ? room : sizeof(bytes), MSG_DONTWAIT);
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -130,7 +132,7 @@ static void receive(struct http_get *get)
 static void transmit(struct http_get *get)
 {
 	while (get->request_sent < get->request_length) {
-		ssize_t sent = send(get->fd, get->request + get->request_sent,
+		ssize_t sent = world_send(get->fd, get->request + get->request_sent,
 		    get->request_length - get->request_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOTCONN))
@@ -215,11 +217,11 @@ int http_get_start(struct http_get *get, uint32_t port, const char *path, int64_
 	if (request.truncated)
 		return -ENAMETOOLONG;
 	get->request_length = request.length;
-	get->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	get->fd = world_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (get->fd < 0)
 		return -errno;
 	get->deadline.callback = deadline_passed;
-	if (connect(get->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+	if (world_connect(get->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
 	    errno != EINPROGRESS) {
 		/* On this machine a refusal comes at once; `done` must still come from the loop. */
 		get->deadline.callback = connection_refused;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "world/world.h"
 
 int loop_init(struct loop *loop)
 {
@@ -13,7 +14,7 @@ int loop_init(struct loop *loop)
 	loop->signal_fd = -1;
 	loop->signal_source.fd = -1;
 	loop->sleep_offset_ms = clock_boot_ms() - clock_monotonic_ms();
-	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	loop->epoll_fd = world_epoll_create1(EPOLL_CLOEXEC);
 	return loop->epoll_fd < 0 ? -errno : 0;
 }
 
@@ -31,7 +32,7 @@ int loop_source_watch(struct loop *loop, struct loop_source *source, int fd, uin
 {
 	struct epoll_event event = {.events = events, .data.ptr = source};
 
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+	if (world_epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
 		return -errno;
 	source->loop = loop;
 	source->fd = fd;
@@ -42,7 +43,7 @@ int loop_source_change(struct loop_source *source, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = source};
 
-	return epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event) < 0 ? -errno : 0;
+	return world_epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event) < 0 ? -errno : 0;
 }
 
 void loop_source_retire(struct loop_source *source)
@@ -51,7 +52,7 @@ void loop_source_retire(struct loop_source *source)
 
 	if (loop == NULL || source->fd < 0)
 		return;
-	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+	world_epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 	source->fd = -1;
 	/* The batch in progress may still name this source, whose memory may be gone when its turn comes. */
 	for (int i = 0; i < loop->batch_count; i++)
@@ -95,7 +96,7 @@ static void signals_readable(struct loop_source *source, uint32_t events)
 	struct signalfd_siginfo info;
 
 	(void)events;
-	while (read(loop->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	while (world_read(loop->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		loop->signal_callback(loop, &info);
 }
 
@@ -103,7 +104,7 @@ int loop_signals_watch(struct loop *loop, const sigset_t *set, loop_signal_callb
 {
 	if (sigprocmask(SIG_BLOCK, set, NULL) < 0)
 		return -errno;
-	loop->signal_fd = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
+	loop->signal_fd = world_signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (loop->signal_fd < 0)
 		return -errno;
 	loop->signal_callback = callback;

@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "world/world.h"
+
 #define STACK_BYTES (32 * 1024)
 
 #if defined(__x86_64__)
@@ -67,11 +69,11 @@ static int copy(struct clone_args *arguments)
 
 	arguments->stack = arguments->stack_size = 0;
 	arguments->flags &= ~(uint64_t)CLONE_VM;
-	pid = (int)syscall(SYS_clone3, arguments, sizeof(*arguments));
+	pid = (int)world_clone3(arguments, sizeof(*arguments));
 	if (pid < 0 && (errno == ENOSYS || errno == EPERM) && (arguments->flags & CLONE_INTO_CGROUP) == 0) {
-		pid = fork();
+		pid = world_fork();
 		if (pid > 0)
-			*(int *)(uintptr_t)arguments->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+			*(int *)(uintptr_t)arguments->pidfd = world_pidfd_open(pid, 0);
 	}
 	return pid < 0 ? -errno : pid;
 }
@@ -86,9 +88,14 @@ int clone_copy(int *pid_fd)
 
 static int start(struct clone_args *arguments, void (*run)(void *context), void *context)
 {
-	long result = clone_shared(arguments, run, context);
+	long result = world_clone_begins();
 	int pid;
 
+	if (result < 0)
+		return (int)result;
+	result = clone_shared(arguments, run, context);
+	if (result > 0)
+		world_clone_ended();
 	if (result != -ENOSYS && result != -EPERM)
 		return (int)result;
 	pid = copy(arguments);

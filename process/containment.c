@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "world/world.h"
 
 struct mount {
 	char root[PATH_MAX], point[PATH_MAX];
@@ -42,35 +43,35 @@ static bool look_for_own(void *context, const char *line)
 	return false;
 }
 
-static int open_own_cgroup(void)
+/* Opens the cgroup that /proc/PID/cgroup names so, where the tree is mounted. */
+static int open_cgroup(const char *name)
 {
-	char own[PATH_MAX] = "", path[2 * PATH_MAX];
+	char path[2 * PATH_MAX];
 	struct mount mount = {0};
-	const char *below = own;
 	size_t root_length;
 
 	file_each_line(AT_FDCWD, "/proc/self/mountinfo", look_for_mount, &mount);
-	file_each_line(AT_FDCWD, "/proc/self/cgroup", look_for_own, own);
-	if (!mount.found || own[0] == '\0')
+	if (!mount.found || name[0] != '/' || strstr(name, "..") != NULL)
 		return -ENOENT;
 	root_length = strlen(mount.root);
-	if (strcmp(mount.root, "/") != 0 && strncmp(own, mount.root, root_length) == 0)
-		below = own + root_length;
-	snprintf(path, sizeof(path), "%s/%s", mount.point, below);
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (strcmp(mount.root, "/") != 0 && strncmp(name, mount.root, root_length) == 0)
+		name += root_length;
+	snprintf(path, sizeof(path), "%s/%s", mount.point, name);
+	return world_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static void open_files(struct containment *containment)
 {
 	containment->directory_fd = containment->events_fd = -1;
 	containment->killed = false;
-	if (mkdirat(containment->parent_fd, containment->name, 0755) < 0 && errno != EEXIST)
+	if (world_mkdirat(containment->parent_fd, containment->name, 0755) < 0 && errno != EEXIST)
 		return;
 	containment->directory_fd =
-	    openat(containment->parent_fd, containment->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	    world_openat(containment->parent_fd, containment->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (containment->directory_fd < 0)
 		return;
-	containment->events_fd = openat(containment->directory_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	containment->events_fd =
+	    world_openat(containment->directory_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	/* Kernels before 5.14 have no cgroup.kill: then the cgroup is no surer than walking the tree. */
 	if (containment->events_fd < 0 || faccessat(containment->directory_fd, "cgroup.kill", W_OK, 0) < 0) {
 		file_close(&containment->events_fd);
@@ -85,23 +86,48 @@ static bool clone_lives(const struct containment *containment)
 	struct clone_args arguments = {.flags = CLONE_INTO_CGROUP,
 	    .cgroup = (uint64_t)containment->directory_fd,
 	    .exit_signal = SIGCHLD};
-	int pid = (int)syscall(SYS_clone3, &arguments, sizeof(arguments));
+	int pid = (int)world_clone3(&arguments, sizeof(arguments));
 	siginfo_t info = {0};
 
 	if (pid == 0)
 		_exit(0);
-	return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED) == 0 && info.si_code == CLD_EXITED;
+	return pid > 0 && world_waitid(P_PID, (id_t)pid, &info, WEXITED) == 0 && info.si_code == CLD_EXITED;
 }
 
-void containment_open(struct containment *containment, uint64_t instance)
+/* The cgroup of an earlier life, started elsewhere: ours while somebody lives in it. */
+static bool take_earlier(struct containment *containment, const char *earlier)
 {
+	if (earlier[0] == '\0' || strcmp(earlier, containment->parent) == 0)
+		return false;
+	containment->parent_fd = open_cgroup(earlier);
+	if (containment->parent_fd >= 0 &&
+	    faccessat(containment->parent_fd, containment->name, F_OK, 0) == 0) {
+		open_files(containment);
+		if (containment_is_populated(containment)) {
+			text_copy(containment->parent, sizeof(containment->parent), earlier);
+			return true;
+		}
+	}
+	containment_release(containment);
+	return false;
+}
+
+void containment_open(struct containment *containment, uint64_t instance, const char *earlier)
+{
+	char own[PATH_MAX] = "";
+
 	memset(containment, 0, sizeof(*containment));
-	containment->directory_fd = containment->events_fd = -1;
+	containment->directory_fd = containment->events_fd = containment->parent_fd = -1;
 	snprintf(containment->name, sizeof(containment->name), "holdfast-%016" PRIx64, instance);
-	containment->parent_fd = open_own_cgroup();
-	if (containment->parent_fd < 0)
-		return;
-	open_files(containment);
+	file_each_line(AT_FDCWD, "/proc/self/cgroup", look_for_own, own);
+	if (!text_copy(containment->parent, sizeof(containment->parent), own))
+		containment->parent[0] = '\0';
+	if (!take_earlier(containment, earlier)) {
+		containment->parent_fd = open_cgroup(own);
+		if (containment->parent_fd < 0)
+			return;
+		open_files(containment);
+	}
 	/* Found with an adopted gateway in it: whether it was ever killed is not known, so never clone into
 	 * it. */
 	if (containment->directory_fd >= 0)
@@ -114,7 +140,7 @@ void containment_renew(struct containment *containment)
 		return;
 	file_close(&containment->events_fd);
 	file_close(&containment->directory_fd);
-	if (unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+	if (world_unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
 		open_files(containment);
 		containment->killed = true; /* it is the old one */
 	} else {
@@ -138,7 +164,7 @@ int containment_kill(struct containment *containment)
 
 	if (containment->directory_fd < 0)
 		return -ENOENT;
-	fd = openat(containment->directory_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	fd = world_openat(containment->directory_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 	containment->killed = true;
 	return fd < 0 ? -errno : file_write_all(fd, "1", 1);
 }
@@ -172,6 +198,6 @@ void containment_release(struct containment *containment)
 	file_close(&containment->events_fd);
 	file_close(&containment->directory_fd);
 	if (containment->parent_fd >= 0)
-		unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR);
+		world_unlinkat(containment->parent_fd, containment->name, AT_REMOVEDIR);
 	file_close(&containment->parent_fd);
 }

@@ -6,17 +6,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CONTAINMENT_PATH_MAX 256
+
 struct containment {
 	int directory_fd; /* -1: no cgroup */
 	int parent_fd;
 	bool killed;   /* since it was made */
 	int events_fd; /* cgroup.events: EPOLLPRI when it becomes empty or not */
 	bool move_in;  /* a new process must move itself in: cloning into it does not work here */
-	char name[32]; /* below our own cgroup */
+	char name[32]; /* below the cgroup `parent` */
+	char parent[CONTAINMENT_PATH_MAX]; /* as /proc/PID/cgroup names it; "" when it is too long or not
+	                                      known */
 };
 
-/* Makes or finds the cgroup `holdfast-INSTANCE` below our own. Leaves directory_fd -1 when it cannot be. */
-void containment_open(struct containment *containment, uint64_t instance);
+/* Makes or finds the cgroup `holdfast-INSTANCE` below our own, or below `earlier`: that of an earlier life,
+ * which may have been started elsewhere ("" when there is none). There it is used while somebody lives in it,
+ * and else removed. Leaves directory_fd -1 when it cannot be. */
+void containment_open(struct containment *containment, uint64_t instance, const char *earlier);
 
 /* Whether a process lives in it. False without a cgroup. */
 bool containment_is_populated(const struct containment *containment);

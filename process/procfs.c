@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "world/world.h"
 
 #define STAT_BYTES         1024
 #define PARENTS_FOLLOWED   64
@@ -200,10 +201,10 @@ int procfs_variable(int pid, const char *variable, char *value, size_t size)
 	ssize_t length;
 
 	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = world_open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	while ((length = read(fd, chunk, sizeof(chunk))) > 0) {
+	while ((length = world_read(fd, chunk, sizeof(chunk))) > 0) {
 		for (ssize_t i = 0; i < length; i++) {
 			if (chunk[i] != '\0') {
 				if (start_length < sizeof(start) - 1)

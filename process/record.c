@@ -9,18 +9,20 @@
 
 #include "base/hash.h"
 #include "process/procfs.h"
+#include "world/world.h"
 
 #define RECORD_MAGIC 0x48524543u
 
 int record_open(int directory_fd)
 {
-	int fd = openat(directory_fd, RECORD_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd =
+	    world_openat(directory_fd, RECORD_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int result;
 
 	if (fd < 0)
 		return -errno;
 	/* Reserved now, so that a full tmpfs cannot keep a gateway off the record later. */
-	result = posix_fallocate(fd, 0, sizeof(struct record));
+	result = world_posix_fallocate(fd, 0, sizeof(struct record));
 	if (result != 0) {
 		close(fd);
 		return -result;
@@ -46,7 +48,7 @@ int record_write(int fd, struct record *record)
 	if (record->boot_id[0] == '\0')
 		procfs_boot_id(record->boot_id, sizeof(record->boot_id));
 	record->checksum = checksum_of(record);
-	written = pwrite(fd, record, sizeof(*record), 0);
+	written = world_pwrite(fd, record, sizeof(*record), 0);
 	if (written < 0)
 		return -errno;
 	return written == (ssize_t)sizeof(*record) ? 0 : -ENOSPC;
@@ -74,7 +76,8 @@ int record_read(int fd, uint64_t instance, struct record *record, struct error *
 	    strncmp(boot_id, record->boot_id, sizeof(record->boot_id)) != 0)
 		return error_set(
 		    why, -EINVAL, "The runtime record is from before the last boot; it is not believed.");
-	if (record->machine_size > RECORD_MACHINE_MAX)
+	if (record->machine_size > RECORD_MACHINE_MAX ||
+	    memchr(record->cgroup, '\0', sizeof(record->cgroup)) == NULL)
 		return error_set(why, -EINVAL, "The runtime record is damaged; it is not believed.");
 	return 0;
 }

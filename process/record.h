@@ -9,9 +9,10 @@
 #include "base/error.h"
 
 #define RECORD_FILE_NAME   "record"
-#define RECORD_VERSION     1
+#define RECORD_VERSION     2
 #define RECORD_MACHINE_MAX 1024
 #define RECORD_WORKERS     3
+#define RECORD_CGROUP_MAX  256
 
 struct record_process {
 	int32_t pid; /* 0: none */
@@ -26,7 +27,13 @@ struct record {
 	struct record_process supervisor, gateway, workers[RECORD_WORKERS];
 	uint64_t generation;
 	int64_t started_real_ms;
-	uint32_t machine_size;
+	uint32_t port;                  /* the gateway was started with this one; 0: none known */
+	char cgroup[RECORD_CGROUP_MAX]; /* that above the gateway's own, as /proc/PID/cgroup names it */
+	/* For a build that cannot read the machine's memory: what people want. */
+	uint64_t restarts;
+	int64_t paused_until_ms;
+	uint32_t wanted;
+	uint32_t machine_size, machine_version;
 	unsigned char machine[RECORD_MACHINE_MAX]; /* the core's own memory, opaque here */
 };
 

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "process/clone.h"
 #include "process/procfs.h"
+#include "world/world.h"
 
 #define EXEC_WAIT_MS       200
 #define HEAD_START_NS      1000000
@@ -38,10 +39,10 @@ static CLONE_RUNS int take_console(const char *path, int null_fd)
 {
 	/* Read-write, and a description of its own: no EPIPE when the reader dies, and its flags are its own.
 	 */
-	int console = open(path, O_RDWR);
+	int console = world_open(path, O_RDWR);
 
-	if (console < 0 || (null_fd >= 0 && dup2(null_fd, 0) < 0) || dup2(console, 1) < 0 ||
-	    dup2(console, 2) < 0)
+	if (console < 0 || (null_fd >= 0 && world_dup2(null_fd, 0) < 0) || world_dup2(console, 1) < 0 ||
+	    world_dup2(console, 2) < 0)
 		return -errno;
 	if (console > 2)
 		close(console);
@@ -50,9 +51,9 @@ static CLONE_RUNS int take_console(const char *path, int null_fd)
 
 static CLONE_RUNS void move_into(int cgroup_fd)
 {
-	int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	int fd = world_openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
-	(void)!write(fd, "0", 1); /* where it is refused, the tree is found by walking it */
+	(void)!world_write(fd, "0", 1); /* where it is refused, the tree is found by walking it */
 }
 
 /* What the new process reads while we go on. */
@@ -71,22 +72,22 @@ static CLONE_RUNS void run_gated(void *context)
 	int code;
 
 	close(self->our_gate_fd);
-	setsid();
-	umask(plan->umask);
+	world_setsid();
+	world_umask(plan->umask);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	code = take_console(plan->console, self->null_fd);
-	if (read(self->gate_fd, plan->marker_value, MARKER_BYTES_MAX) != MARKER_BYTES_MAX)
+	if (world_read(self->gate_fd, plan->marker_value, MARKER_BYTES_MAX) != MARKER_BYTES_MAX)
 		_exit(0); /* who started us died before we were on record: it is as if we had never been */
 	if (plan->cgroup_fd >= 0 && plan->move_in)
 		move_into(plan->cgroup_fd);
-	if (code == 0 && plan->working_directory[0] != '\0' && chdir(plan->working_directory) < 0)
+	if (code == 0 && plan->working_directory[0] != '\0' && world_chdir(plan->working_directory) < 0)
 		code = -errno;
 	if (code == 0) {
-		execve(plan->arguments[0], plan->arguments, plan->environment);
+		world_execve(plan->arguments[0], plan->arguments, plan->environment);
 		code = -errno;
 	}
-	(void)!write(self->gate_fd, &code, sizeof(code));
+	(void)!world_write(self->gate_fd, &code, sizeof(code));
 	_exit(EXIT_NOT_EXECUTED);
 }
 
@@ -125,10 +126,10 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
 
 	memset(spawned, 0, sizeof(*spawned));
 	spawned->pid_fd = spawned->gate_fd = -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0)
+	if (world_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate) < 0)
 		return -errno;
 	if (null_fd < 0)
-		null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		null_fd = world_open("/dev/null", O_RDWR | O_CLOEXEC);
 	gated = (struct gated){.plan = *plan, .gate_fd = gate[1], .our_gate_fd = gate[0], .null_fd = null_fd};
 	pid = clone_run(
 	    plan->move_in ? -1 : plan->cgroup_fd, run_gated, &gated, &spawned->pid_fd, &spawned->in_cgroup);
@@ -151,33 +152,32 @@ int spawn_release(struct spawned *spawned)
 	int code = 0;
 
 	/* Where nothing can be sent it was killed before it ran: its exit will be reported. */
-	if (send(spawned->gate_fd, spawned->marker, sizeof(spawned->marker), MSG_NOSIGNAL) >= 0) {
+	if (world_send(spawned->gate_fd, spawned->marker, sizeof(spawned->marker), MSG_NOSIGNAL) >= 0) {
 		/* Woken by the very execution, we and whom we tell of it would take the processor from the
 		 * new program. */
 		nanosleep(&head_start, NULL);
 		if (poll(&gate, 1, EXEC_WAIT_MS) == 1 &&
-		    recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
+		    world_recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
 			code = 0;
 	}
 	file_close(&spawned->gate_fd);
 	return code;
 }
 
-int spawn_worker(const char *program, const char *name, int channel_fd, int settings_fd, int *pid_fd)
+int spawn_worker(const char *program, char *const *arguments, int channel_fd, int settings_fd, int *pid_fd)
 {
-	char *arguments[] = {(char *)name, NULL};
 	int pid = clone_copy(pid_fd);
 
 	if (pid != 0)
 		return pid;
 	restore_signals();
 	/* Upwards first, so that neither descriptor is overwritten before it is duplicated. */
-	channel_fd = fcntl(channel_fd, F_DUPFD, 10);
-	settings_fd = fcntl(settings_fd, F_DUPFD, 10);
-	if (dup2(channel_fd, WORKER_CHANNEL_FD) < 0 || dup2(settings_fd, WORKER_SETTINGS_FD) < 0)
+	channel_fd = world_fcntl(channel_fd, F_DUPFD, 10);
+	settings_fd = world_fcntl(settings_fd, F_DUPFD, 10);
+	if (world_dup2(channel_fd, WORKER_CHANNEL_FD) < 0 || world_dup2(settings_fd, WORKER_SETTINGS_FD) < 0)
 		_exit(EXIT_NOT_EXECUTED);
 	close(channel_fd);
 	close(settings_fd);
-	execv(program, arguments);
+	world_execv(program, arguments);
 	_exit(EXIT_NOT_EXECUTED);
 }

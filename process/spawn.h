@@ -41,6 +41,6 @@ int spawn_release(struct spawned *spawned);
 
 /* Starts a worker: `channel_fd` and `settings_fd` become its descriptors 3 and 4. Returns its pid (its pidfd
  * in *pid_fd) or a negative errno. */
-int spawn_worker(const char *program, const char *name, int channel_fd, int settings_fd, int *pid_fd);
+int spawn_worker(const char *program, char *const *arguments, int channel_fd, int settings_fd, int *pid_fd);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "process/procfs.h"
+#include "world/world.h"
 
 #define SNAPSHOT_MAX    65536 /* beyond it a tree never counts as gone */
 #define ORPHANS_WAIT_MS 2000
@@ -142,11 +143,11 @@ static void mark_tree(const struct tree *tree)
 static void kill_process(const struct process *process)
 {
 	uint64_t start_time;
-	int fd CLOSE_ON_RETURN = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	int fd CLOSE_ON_RETURN = world_pidfd_open(process->pid, 0);
 
 	if (fd < 0 || procfs_start_time(process->pid, &start_time) < 0 || start_time != process->start_time)
 		return;
-	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	world_pidfd_send_signal(fd, SIGKILL, NULL, 0);
 }
 
 static void add_name(struct tree_report *report, const struct process *process)
@@ -184,7 +185,7 @@ static bool has_no_children_but(const struct tree *tree)
 
 	if (children_fd < 0) {
 		snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-		children_fd = open(path, O_RDONLY | O_CLOEXEC);
+		children_fd = world_open(path, O_RDONLY | O_CLOEXEC);
 	}
 	length = children_fd < 0 ? -1 : pread(children_fd, children, sizeof(children) - 1, 0);
 	if (length < 0 || length == (ssize_t)sizeof(children) - 1)

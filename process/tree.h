@@ -8,7 +8,7 @@
 
 #include "process/containment.h"
 
-#define TREE_SPARED_MAX  8
+#define TREE_SPARED_MAX  20
 #define TREE_NAMES_MAX   160
 #define MARKER_VARIABLE  "HOLDFAST_GENERATION"
 #define MARKER_BYTES_MAX 72

@@ -18,6 +18,7 @@
 #include "recorder/moment.h"
 #include "recorder/print.h"
 #include "recorder/reader.h"
+#include "world/world.h"
 
 #define PAGE_ROWS     64
 #define LIMIT_DEFAULT 50
@@ -239,7 +240,7 @@ static int64_t print_first(struct follower *follower, struct error *why)
 static void watch_again(struct follower *follower)
 {
 	if (follower->inotify_fd >= 0)
-		follower->watch = inotify_add_watch(follower->inotify_fd, follower->request->state_dir,
+		follower->watch = world_inotify_add_watch(follower->inotify_fd, follower->request->state_dir,
 		    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF |
 		        IN_ONLYDIR);
 }
@@ -258,7 +259,7 @@ static bool wait_for_change(struct follower *follower)
 	if (watched[0].revents != 0 || (watched[1].revents & (POLLERR | POLLHUP | POLLNVAL)))
 		return false;
 	if (watched[2].revents != 0) {
-		ssize_t length = read(follower->inotify_fd, events, sizeof(events));
+		ssize_t length = world_read(follower->inotify_fd, events, sizeof(events));
 
 		for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= length;) {
 			const struct inotify_event *event = (const struct inotify_event *)(events + at);
@@ -298,8 +299,8 @@ static int follow(struct follower *follower)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	follower->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
-	follower->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	follower->signal_fd = world_signalfd(-1, &signals, SFD_CLOEXEC);
+	follower->inotify_fd = world_inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	follower->watch = -1;
 	watch_again(follower);
 	do {

@@ -8,7 +8,8 @@
  * events in order only: what was lost for good is announced by `oldest`. When storing fails it keeps nothing,
  * says STORE writable 0 with the reason, and lets pass by whatever still comes; when a write works again it
  * says STORE writable 1, and the supervisor sends everything unacknowledged once more, as it does after
- * HELLO. What was stored before is recognised. */
+ * HELLO. What was stored before is recognised, whoever stored it: while a worker hands over to its successor,
+ * both may have the store open and each may write. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,9 +20,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "http/serve.h"
+#include "recorder/api.h"
 #include "recorder/events.h"
 #include "recorder/store.h"
 #include "worker/worker.h"
+#include "world/world.h"
 
 #define BATCH_MAX          128
 #define RETRY_FIRST_MS     1000
@@ -32,11 +36,13 @@
 #define SETTLE_AGAIN_MS    30000
 #define TRIM_EVERY_MS      3600000
 #define TRIM_STEP_PAUSE_MS 10
+#define DRAIN_MS           2000
 
 struct recorder {
 	struct worker worker;
 	struct store store;
 	struct store_retention retention;
+	struct serve serve;
 
 	struct message_event batch[BATCH_MAX];
 	size_t count;
@@ -253,10 +259,11 @@ static void message_came(struct worker *worker, const struct message *message, i
 		take_event(worker->context, &message->event);
 }
 
-/* FINISH, SIGTERM, or the supervisor is gone: the last events are stored, the log goes into the file. */
-static void end(struct worker *worker)
+/* The last events are stored, the log goes into the file. */
+static void end(struct serve *serve)
 {
-	struct recorder *recorder = worker->context;
+	struct recorder *recorder = serve->context;
+	struct worker *worker = &recorder->worker;
 	struct pollfd channel = {.fd = worker->channel.fd, .events = POLLOUT};
 
 	commit(recorder);
@@ -265,6 +272,39 @@ static void end(struct worker *worker)
 	if (recorder->stored_owed && poll(&channel, 1, 200) > 0)
 		answer(recorder);
 	loop_stop(&worker->loop);
+}
+
+/* FINISH, SIGTERM, or the end of an abandoned worker: events are stored at once, and callers in flight are
+ * answered before the end. */
+static void finish(struct worker *worker)
+{
+	struct recorder *recorder = worker->context;
+
+	commit(recorder);
+	serve_drain(&recorder->serve, DRAIN_MS);
+}
+
+/* The supervisor is gone: what it sent is stored, and callers are served as before. */
+static void abandoned(struct worker *worker)
+{
+	commit(worker->context);
+}
+
+/* It will send everything not acknowledged once more, and takes the store for writable until it is told. */
+static void taken_back(struct worker *worker)
+{
+	struct recorder *recorder = worker->context;
+
+	recorder->store_owed = !recorder->writable;
+	answer(recorder);
+}
+
+static void listener_came(struct worker *worker, enum listener_index which, int fd)
+{
+	struct recorder *recorder = worker->context;
+
+	if (which == LISTENER_API)
+		serve_listen(&recorder->serve, fd);
 }
 
 static void prepare(struct recorder *recorder)
@@ -284,6 +324,10 @@ static void prepare(struct recorder *recorder)
 	recorder->care_timer.callback = care;
 	recorder->commit_timer.context = recorder->retry_timer.context = recorder;
 	recorder->answer_timer.context = recorder->care_timer.context = recorder;
+	serve_init(&recorder->serve, &worker->loop, settings_string(settings, settings->api.host));
+	recorder->serve.request = api_answer;
+	recorder->serve.drained = end;
+	recorder->serve.context = recorder;
 	if (store_init(&recorder->store, settings_string(settings, settings->state_dir), &why) < 0 ||
 	    store_write(&recorder->store, NULL, 0, &why) < 0)
 		storing_failed(recorder, &why);
@@ -292,25 +336,27 @@ static void prepare(struct recorder *recorder)
 
 int main(int argc, char **argv)
 {
-	static struct recorder recorder = {.worker = {
-	                                       .name = "recorder",
-	                                       .message = message_came,
-	                                       .finish = end,
-	                                       .abandoned = end,
-	                                   }};
+	static struct recorder recorder; /* its buffers are no part of the program's file */
+	struct worker *worker = &recorder.worker;
 	struct error why;
 
 	if (argc > 1 && strcmp(argv[1], "events") == 0)
 		return events_main(argc - 1, argv + 1);
-	umask(077);
+	world_umask(077);
 	/* A file size limit is to be an error that can be told. */
 	signal(SIGXFSZ, SIG_IGN);
-	recorder.worker.context = &recorder;
-	if (worker_init(&recorder.worker, &why) < 0) {
+	worker->name = "recorder";
+	worker->message = message_came;
+	worker->finish = finish;
+	worker->abandoned = abandoned;
+	worker->taken_back = taken_back;
+	worker->listener = listener_came;
+	worker->context = &recorder;
+	if (worker_init(worker, &why) < 0) {
 		fprintf(stderr, "holdfast-recorder: %s\n", why.text);
 		return 78;
 	}
 	worker_drop_rights();
 	prepare(&recorder);
-	return worker_run(&recorder.worker);
+	return worker_run(worker);
 }

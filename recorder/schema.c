@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "recorder/store.h"
+#include "world/world.h"
 
 /* migrations[N] takes a file of version N to N + 1. Never change one that was released: add the next.
  * The events of the recorder itself have no life and no sequence; SQLite holds NULLs for distinct. */
@@ -105,10 +106,10 @@ static int prepare_file(struct store *store, struct error *why)
 
 	if (lstat(store->path, &status) == 0 && !S_ISREG(status.st_mode))
 		return error_set(why, -EUCLEAN, "events.db is not a file.");
-	fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	fd = world_open(store->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (fd >= 0) {
 		if (fstat(fd, &status) == 0 && (status.st_mode & 077) != 0)
-			fchmod(fd, 0600);
+			world_fchmod(fd, 0600);
 		return 0;
 	}
 	switch (errno) {

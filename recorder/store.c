@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "world/world.h"
 
 int store_init(struct store *store, const char *directory, struct error *why)
 {
@@ -223,12 +224,12 @@ static int put_aside(struct store *store, struct error *why)
 	}
 	snprintf(from, sizeof(from), "%.*s-wal", PATH_MAX - 8, store->path);
 	snprintf(to, sizeof(to), "%.*s/%.*s-wal", PATH_MAX - 64, store->directory, 55, store->moved_to);
-	if (rename(from, to) < 0 && errno != ENOENT)
+	if (world_rename(from, to) < 0 && errno != ENOENT)
 		return io_fault(errno, why);
 	snprintf(from, sizeof(from), "%.*s-shm", PATH_MAX - 8, store->path);
-	unlink(from); /* an index of the log, made anew from it */
+	world_unlink(from); /* an index of the log, made anew from it */
 	to[strlen(to) - 4] = '\0';
-	if (rename(store->path, to) < 0)
+	if (world_rename(store->path, to) < 0)
 		return io_fault(errno, why);
 	store->damaged = false;
 	return 0;

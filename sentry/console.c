@@ -1,16 +1,11 @@
 #include "sentry/console.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
+#include "world/world.h"
 
-#define REOPEN_MS     1000
 #define FLUSH_MS      100
 #define SETTLE_MS     1000
 #define REPORT_MS     5000
@@ -18,7 +13,7 @@
 #define FOUND_MAX     1024
 #define PHRASES_COUNT (sizeof(((struct console *)0)->phrases) / sizeof(const char *))
 
-static void report_losses(struct console *console)
+void console_report(struct console *console)
 {
 	struct sink_losses losses = sink_take_losses(console->file);
 
@@ -27,21 +22,31 @@ static void report_losses(struct console *console)
 		console->lines_lost(console, &losses);
 }
 
+static bool needs_settling(const struct console *console)
+{
+	return sink_losses(console->file)->bytes > 0 || sink_is_dropping(console->file) ||
+	       sink_is_dropping(console->stream) || ring_is_spread(console->ring);
+}
+
+static void settle_later(struct console *console)
+{
+	if (console->settle.due_ms == 0 && needs_settling(console))
+		loop_timer_arm(console->loop, &console->settle, clock_boot_ms() + SETTLE_MS);
+}
+
 static void settle_due(struct loop_timer *timer)
 {
 	struct console *console = timer->context;
 	int64_t now_ms = clock_boot_ms();
-	bool unreported = console->file->unreported.bytes > 0;
 
 	sink_settle(console->file);
 	sink_settle(console->stream);
-	if (unreported && now_ms - console->settled_ms >= REPORT_MS) {
+	if (sink_losses(console->file)->bytes > 0 && now_ms - console->settled_ms >= REPORT_MS) {
 		console->settled_ms = now_ms;
-		report_losses(console);
-		unreported = false;
+		console_report(console);
 	}
-	if (unreported || console->file->dropping || console->stream->dropping)
-		loop_timer_arm(console->loop, timer, now_ms + SETTLE_MS);
+	ring_trim(console->ring);
+	settle_later(console);
 }
 
 /* Looks for the phrases in whole lines, many at a time: nearly always there is none. */
@@ -65,38 +70,46 @@ static void search(struct console *console, const char *bytes, size_t length)
 	}
 }
 
-static void hand_out(struct console *console, const char *bytes, size_t length)
+/* Hands out the first bytes of what is held. It is in the sinks, and forgotten here, by one commit; only then
+ * is it looked at: lines that we could not bear must not be found again by whoever comes after us. */
+static void hand_out(struct console *console, size_t length)
 {
+	struct ring *ring = console->ring;
+	const char *bytes = ring->bytes[RING_LANDING] + ring->state.from;
+
 	if (length == 0)
 		return;
+	sink_offer(console->file, bytes, length, ring->state.begins_line);
+	sink_offer(console->stream, bytes, length, ring->state.begins_line);
+	ring->state.begins_line = bytes[length - 1] == '\n';
+	ring_release_held(ring, length);
+	ring_commit(ring);
+	sink_publish(console->file);
+	sink_publish(console->stream);
 	tail_add(&console->tail, bytes, length);
-	sink_offer(console->file, bytes, length, console->begins_line);
-	sink_offer(console->stream, bytes, length, console->begins_line);
-	console->begins_line = bytes[length - 1] == '\n';
 	search(console, bytes, length);
-	if ((console->file->dropping || console->stream->dropping) && console->settle.due_ms == 0)
-		loop_timer_arm(console->loop, &console->settle, clock_boot_ms() + SETTLE_MS);
+	settle_later(console);
 }
 
-/* Hands out whole lines and keeps the beginning of the next one, unless it has grown too long. */
+/* The last `got` held bytes are new: hands out whole lines and keeps the beginning of the next one, unless it
+ * has grown too long. */
 static void take(struct console *console, size_t got)
 {
-	size_t length = console->held + got;
-	const char *end = memrchr(console->buffer + console->held, '\n', got);
-	size_t whole = end != NULL ? (size_t)(end - console->buffer) + 1 : 0;
+	const struct ring_state *state = &console->ring->state;
+	const char *bytes = console->ring->bytes[RING_LANDING] + state->from;
+	size_t length = state->held, whole;
+	const char *end = memrchr(bytes + length - got, '\n', got);
 
+	whole = end != NULL ? (size_t)(end - bytes) + 1 : 0;
 	console->bytes += got;
 	if (length - whole >= LINE_MAX_BYTES)
 		whole = length;
-	hand_out(console, console->buffer, whole);
-	console->held = length - whole;
-	memmove(console->buffer, console->buffer + whole, console->held);
+	hand_out(console, whole);
 }
 
 static void flush_held(struct console *console)
 {
-	hand_out(console, console->buffer, console->held);
-	console->held = 0;
+	hand_out(console, console->ring->state.held);
 }
 
 static void flush_due(struct loop_timer *timer)
@@ -104,133 +117,74 @@ static void flush_due(struct loop_timer *timer)
 	flush_held(timer->context);
 }
 
-/* Returns how many bytes were read, 0 when there are none now. */
-static size_t read_once(struct console *console)
+/* A prompt without a line end must be seen, too. */
+static void flush_later(struct console *console)
 {
-	ssize_t got = read(console->source.fd, console->buffer + console->held, CONSOLE_READ_BYTES);
-
-	if (got <= 0)
-		return 0;
-	take(console, (size_t)got);
-	return (size_t)got;
+	if (console->ring->state.held > 0)
+		loop_timer_arm(console->loop, &console->flush, clock_boot_ms() + FLUSH_MS);
 }
 
-static void release_fifo(struct console *console)
+/* Returns whether there may be more. */
+static bool read_once(struct console *console)
 {
-	int fd = console->source.fd;
+	size_t room;
+	char *target = ring_read_begin(console->ring, &room);
+	ssize_t got = world_read(console->source.fd, target, room);
 
-	loop_source_retire(&console->source);
-	file_close(&fd);
+	ring_read_end(console->ring, got > 0 ? (size_t)got : 0);
+	if (got <= 0)
+		return false;
+	take(console, (size_t)got);
+	return (size_t)got >= room / 2;
 }
 
 static void console_readable(struct loop_source *source, uint32_t events)
 {
 	struct console *console = source->context;
-	size_t got = 0;
 
-	for (int i = 0; i < TURN_READS; i++) {
-		size_t more = read_once(console);
-
-		got += more;
-		if (more < CONSOLE_READ_BYTES / 2)
-			break;
-	}
-	if (got == 0 && (events & (EPOLLHUP | EPOLLERR))) {
-		/* Nobody holds the other end: waiting on this one would spin. */
-		release_fifo(console);
-		loop_timer_arm(console->loop, &console->reopen, clock_boot_ms() + REOPEN_MS);
-		return;
-	}
-	/* A prompt without a line end must be seen, too. */
-	if (console->held > 0)
-		loop_timer_arm(console->loop, &console->flush, clock_boot_ms() + FLUSH_MS);
-}
-
-static int open_fifo(const char *runtime_dir)
-{
-	int directory CLOSE_ON_RETURN = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct stat stat;
-	int fd;
-
-	if (directory < 0)
-		return -errno;
-	fd = openat(directory, CONSOLE_NAME, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &stat) == 0 && S_ISFIFO(stat.st_mode))
-		return fd;
-	close(fd);
-	return -EINVAL;
-}
-
-static void try_open(struct console *console)
-{
-	int fd = open_fifo(console->runtime_dir);
-
-	if (fd >= 0 && loop_source_watch(console->loop, &console->source, fd, EPOLLIN) < 0)
-		file_close(&fd);
-	if (fd < 0)
-		loop_timer_arm(console->loop, &console->reopen, clock_boot_ms() + REOPEN_MS);
-}
-
-static void reopen_due(struct loop_timer *timer)
-{
-	try_open(timer->context);
+	(void)events;
+	for (int i = 0; i < TURN_READS && read_once(console); i++)
+		;
+	flush_later(console);
 }
 
 void console_init(struct console *console)
 {
-	console->begins_line = true;
 	console->source = (struct loop_source){.fd = -1, .callback = console_readable, .context = console};
-	console->reopen = (struct loop_timer){.callback = reopen_due, .context = console};
 	console->flush = (struct loop_timer){.callback = flush_due, .context = console};
 	console->settle = (struct loop_timer){.callback = settle_due, .context = console};
 }
 
-void console_start(struct console *console)
+void console_start(struct console *console, int fd)
 {
-	console->started = true;
-	try_open(console);
+	if (console->ring->state.held > 0)
+		take(console, console->ring->state.held);
+	flush_later(console);
+	settle_later(console);
+	/* What cannot be watched can still be drained when somebody asks; there is no better way. */
+	if (loop_source_watch(console->loop, &console->source, fd, EPOLLIN) < 0)
+		console->source.fd = fd;
 }
 
 void console_drain(struct console *console, uint64_t limit)
 {
-	uint64_t begin = console->bytes;
+	uint64_t begin = console->bytes, before;
 
-	while (console->source.fd >= 0 && console->bytes - begin < limit && read_once(console) > 0)
-		;
-	flush_held(console);
-}
-
-/* Whether the FIFO that is open is the one in the directory, or the only one there is. */
-static bool is_current(const struct console *console)
-{
-	char path[4096];
-	struct stat there, open;
-
-	snprintf(path, sizeof(path), "%s/" CONSOLE_NAME, console->runtime_dir);
-	if (lstat(path, &there) < 0)
-		return true;
-	return fstat(console->source.fd, &open) == 0 && there.st_dev == open.st_dev &&
-	       there.st_ino == open.st_ino;
-}
-
-void console_reopen(struct console *console)
-{
-	if (!console->started || (console->source.fd >= 0 && is_current(console)))
+	if (console->source.fd < 0)
 		return;
-	if (console->source.fd >= 0) {
-		console_drain(console, TAIL_BYTES);
-		release_fifo(console);
-	}
-	try_open(console);
+	do {
+		before = console->bytes;
+		read_once(console);
+	} while (console->bytes != before && console->bytes - begin < limit);
+	flush_held(console);
 }
 
-void console_close(struct console *console)
+void console_stop(struct console *console)
 {
-	console->started = false;
-	release_fifo(console);
+	if (console->source.fd < 0)
+		return;
+	loop_source_retire(&console->source);
+	console->source.fd = -1;
 	flush_held(console);
-	loop_timer_arm(console->loop, &console->reopen, 0);
-	report_losses(console);
+	loop_timer_arm(console->loop, &console->flush, 0);
 }

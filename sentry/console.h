@@ -1,6 +1,6 @@
 /* The gateway's console: drained from its FIFO without ever making the gateway wait, handed to the sinks in
  * whole lines, and remembered for a while. One disk, one terminal or one reader that stands still costs
- * lines, never time. */
+ * lines, never time. What has been read is in the ring from the first moment on. */
 #ifndef HOLDFAST_SENTRY_CONSOLE_H
 #define HOLDFAST_SENTRY_CONSOLE_H
 
@@ -9,15 +9,13 @@
 
 #include "loop/loop.h"
 #include "sentry/line.h"
+#include "sentry/ring.h"
 #include "sentry/sink.h"
 #include "sentry/tail.h"
 
-#define CONSOLE_NAME       "console" /* in the runtime directory */
-#define CONSOLE_READ_BYTES (64 * 1024)
-
 struct console {
 	struct loop *loop;
-	const char *runtime_dir; /* borrowed */
+	struct ring *ring; /* borrowed */
 	struct sink *file, *stream;
 
 	/* Called for each console line with one of the phrases in it, colours removed. */
@@ -27,31 +25,27 @@ struct console {
 	const char *phrases[4]; /* NULL: none */
 	void *context;
 
-	struct loop_source source;
-	struct loop_timer reopen, flush, settle;
+	struct loop_source source; /* fd -1: there is nothing to read from */
+	struct loop_timer flush, settle;
 	int64_t settled_ms;
 	uint64_t bytes; /* all that ever came */
 	struct tail tail;
-
-	/* Private: what was read, beginning with the unfinished line. */
-	size_t held;
-	bool begins_line, started;
-	char buffer[LINE_MAX_BYTES + CONSOLE_READ_BYTES];
 };
 
-/* Members before `source` are set. Does nothing yet: all else may be called from now on. */
+/* Members before `source` are set; the ring and the sinks need not be ready before console_start. */
 void console_init(struct console *console);
 
-/* Opens the FIFO, or tries again every second. */
-void console_start(struct console *console);
+/* Reads from `fd`, which is not blocking and stays the caller's, beginning with what a predecessor had read
+ * and not handed out. The sinks are ready. */
+void console_start(struct console *console, int fd);
 
 /* Reads what is in the FIFO now, at most `limit` bytes; the unfinished line counts as one. */
 void console_drain(struct console *console, uint64_t limit);
 
-/* The FIFO may have been made anew: opens the one that is there now, once started. */
-void console_reopen(struct console *console);
+/* Reads no more; hands out the unfinished line. */
+void console_stop(struct console *console);
 
-/* Reads no more. */
-void console_close(struct console *console);
+/* Tells what was lost and not told yet, without waiting for its time. */
+void console_report(struct console *console);
 
 #endif

@@ -2,80 +2,82 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/inotify.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "world/world.h"
 
 #define RETRY_MS 50
 #define WAIT_MS  2000
 
-static void lock_path(const struct handover *handover, char *path, size_t size)
+static void grant(struct handover *handover, bool locked)
 {
-	snprintf(path, size, "%s/" HANDOVER_NAME, handover->runtime_dir);
+	if (handover->is_granted)
+		return;
+	handover->is_granted = true;
+	handover->granted(handover, locked);
 }
 
 static void ask(struct loop_timer *timer)
 {
 	struct handover *handover = timer->context;
 	int64_t now_ms = clock_boot_ms();
+	bool is_held;
 
-	if (handover->lock_fd >= 0 && flock(handover->lock_fd, LOCK_EX | LOCK_NB) < 0 &&
-	    errno == EWOULDBLOCK && now_ms - handover->asked_ms < WAIT_MS) {
-		/* Again each time: the predecessor may only now have noticed that its supervisor is gone. */
-		(void)!pwrite(handover->lock_fd, "\n", 1, 0);
-		loop_timer_arm(handover->loop, timer, now_ms + RETRY_MS);
+	if (world_flock(handover->fd, LOCK_EX | LOCK_NB) == 0) {
+		grant(handover, true);
 		return;
 	}
-	handover->granted(handover);
+	is_held = errno == EWOULDBLOCK;
+	if (!is_held || now_ms - handover->asked_ms >= WAIT_MS)
+		grant(handover, false);
+	/* Read without it, and still wanted: our successor shall wait for us. */
+	if (is_held)
+		loop_timer_arm(handover->loop, timer, now_ms + (handover->is_granted ? WAIT_MS : RETRY_MS));
 }
 
-static void events_came(struct loop_source *source, uint32_t events)
+void handover_init(struct handover *handover)
 {
-	struct handover *handover = source->context;
-	char buffer[1024] __attribute__((aligned(8)));
-
-	while (read(source->fd, buffer, sizeof(buffer)) > 0)
-		;
-	handover->wanted(handover);
-}
-
-void handover_begin(struct handover *handover)
-{
-	char path[PATH_MAX];
-
-	lock_path(handover, path, sizeof(path));
-	handover->source = (struct loop_source){.fd = -1, .callback = events_came, .context = handover};
+	handover->fd = -1;
 	handover->retry = (struct loop_timer){.callback = ask, .context = handover};
-	handover->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+}
+
+bool handover_is_of(const struct handover *handover, int fd)
+{
+	struct stat ours, other;
+
+	return handover->fd >= 0 && fstat(handover->fd, &ours) == 0 && fstat(fd, &other) == 0 &&
+	       ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
+}
+
+int handover_begin(struct handover *handover, int fd)
+{
+	char path[64];
+
+	handover_release(handover);
+	/* The lock goes with the description, and the one we were given is its sender's. With an end for
+	 * writing as well we never see the FIFO's end, whoever else closes it. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	handover->fd = world_open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (handover->fd < 0)
+		return -errno;
 	handover->asked_ms = clock_boot_ms();
 	ask(&handover->retry);
+	return 0;
 }
 
-void handover_listen(struct handover *handover)
+void handover_insist(struct handover *handover)
 {
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	char path[PATH_MAX];
-
-	lock_path(handover, path, sizeof(path));
-	if (fd < 0)
-		return;
-	if (inotify_add_watch(fd, path, IN_MODIFY) < 0 ||
-	    loop_source_watch(handover->loop, &handover->source, fd, EPOLLIN) < 0)
-		close(fd);
+	if (handover->fd >= 0)
+		grant(handover, false);
 }
 
 void handover_release(struct handover *handover)
 {
-	int fd = handover->source.fd;
-
-	loop_source_retire(&handover->source);
-	file_close(&fd);
+	handover->is_granted = false;
 	loop_timer_arm(handover->loop, &handover->retry, 0);
-	/* Closing lets go of the lock. */
-	file_close(&handover->lock_fd);
+	file_close(&handover->fd);
 }

@@ -1,35 +1,40 @@
-/* One reader of the console at a time. When the supervisor dies, its sentry goes on draining; the next
- * supervisor's sentry asks for the console by writing to RUNTIME_DIR/console.lock, and begins once the old
- * one has let go of it. */
+/* One reader of the console at a time: whoever holds the lock on the FIFO itself (flock(2), on its inode, so
+ * that it works when its directory is gone). A sentry keeps it until its process is no more; so whoever gets
+ * it knows that all its predecessor ever wrote is written. */
 #ifndef HOLDFAST_SENTRY_HANDOVER_H
 #define HOLDFAST_SENTRY_HANDOVER_H
 
-#include "loop/loop.h"
+#include <stdbool.h>
 
-#define HANDOVER_NAME "console.lock"
+#include "loop/loop.h"
 
 struct handover {
 	struct loop *loop;
-	const char *runtime_dir;                    /* borrowed */
-	void (*granted)(struct handover *handover); /* the console is ours; called once, maybe at once */
-	void (*wanted)(
-	    struct handover *handover); /* a successor waits for it; let go and call handover_release */
+	/* The console is to be read now; called once, maybe at once. `locked`: nobody else reads it. */
+	void (*granted)(struct handover *handover, bool locked);
 	void *context;
 
 	/* Private. */
-	int lock_fd;
-	struct loop_source source;
+	int fd; /* the FIFO, a description of our own; -1: none yet */
+	bool is_granted;
 	struct loop_timer retry;
 	int64_t asked_ms;
 };
 
-/* Members before `lock_fd` are set. Waits at most 2 s for a predecessor that does not let go: the console
- * must not stay unread for its sake. */
-void handover_begin(struct handover *handover);
+/* Members before `fd` are set. */
+void handover_init(struct handover *handover);
 
-/* Listens for a successor from now on: only a sentry without a supervisor may be succeeded. */
-void handover_listen(struct handover *handover);
+/* Whether `fd` is the FIFO that is held or waited for. */
+bool handover_is_of(const struct handover *handover, int fd);
 
+/* Waits for the console; `fd` is borrowed. Waits at most 2 s for a predecessor that does not let go: the console
+ * must not stay unread for its sake. Returns 0 or a negative errno. */
+int handover_begin(struct handover *handover, int fd);
+
+/* Waits no longer. */
+void handover_insist(struct handover *handover);
+
+/* Lets go of the console. */
 void handover_release(struct handover *handover);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "world/world.h"
 
 #define RESERVE_BYTES (2 * 1024 * 1024)
 
@@ -31,14 +32,14 @@ void logfile_close(struct logfile *logfile)
 
 static int open_file(struct logfile *logfile)
 {
-	int directory CLOSE_ON_RETURN = open(logfile->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int directory CLOSE_ON_RETURN = world_open(logfile->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat stat;
 	char last = '\n';
 
 	if (directory < 0)
 		return -errno;
 	/* O_NONBLOCK: a FIFO put in its place must not hang us. Read too, to see how it ends. */
-	logfile->fd = openat(
+	logfile->fd = world_openat(
 	    directory, LOGFILE_NAME, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	if (logfile->fd < 0)
 		return -errno;
@@ -47,7 +48,9 @@ static int open_file(struct logfile *logfile)
 		return -EEXIST;
 	}
 	if ((stat.st_mode & 077) != 0)
-		(void)!fchmod(logfile->fd, 0600);
+		(void)!world_fchmod(logfile->fd, 0600);
+	logfile->device = stat.st_dev;
+	logfile->inode = stat.st_ino;
 	logfile->size_bytes = stat.st_size;
 	if (stat.st_size > 0 && pread(logfile->fd, &last, 1, stat.st_size - 1) != 1)
 		last = '\n';
@@ -56,14 +59,45 @@ static int open_file(struct logfile *logfile)
 }
 
 /* Someone else's rotation moved or removed it: what we write would be seen by nobody. */
-static bool is_gone(const struct logfile *logfile)
+static bool is_gone(struct logfile *logfile)
 {
 	struct stat ours, there;
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/" LOGFILE_NAME, logfile->directory);
-	return fstat(logfile->fd, &ours) < 0 || lstat(path, &there) < 0 || ours.st_dev != there.st_dev ||
-	       ours.st_ino != there.st_ino;
+	if (fstat(logfile->fd, &ours) < 0 || lstat(path, &there) < 0 || ours.st_dev != there.st_dev ||
+	    ours.st_ino != there.st_ino)
+		return true;
+	logfile->size_bytes = ours.st_size;
+	return false;
+}
+
+/* Only the last store makes it count, and the bytes' being forgotten ends that. */
+static void note_write(struct logfile *logfile)
+{
+	struct ring_cursor *cursor = logfile->cursor;
+
+	if (cursor == NULL)
+		return;
+	__atomic_store_n(&cursor->noted, RING_NOTHING_NOTED, __ATOMIC_SEQ_CST);
+	cursor->device = logfile->device;
+	cursor->inode = logfile->inode;
+	cursor->size_bytes = logfile->size_bytes;
+	__atomic_store_n(&cursor->noted, cursor->begin, __ATOMIC_SEQ_CST);
+}
+
+uint64_t logfile_written_since(
+    const struct logfile *logfile, const struct ring_cursor *cursor, uint64_t limit)
+{
+	char path[PATH_MAX];
+	struct stat there;
+
+	snprintf(path, sizeof(path), "%s/" LOGFILE_NAME, logfile->directory);
+	if (cursor->noted != cursor->begin || cursor->size_bytes < 0 || lstat(path, &there) < 0 ||
+	    !S_ISREG(there.st_mode) || there.st_dev != cursor->device || there.st_ino != cursor->inode ||
+	    there.st_size <= cursor->size_bytes || (uint64_t)(there.st_size - cursor->size_bytes) > limit)
+		return 0;
+	return (uint64_t)(there.st_size - cursor->size_bytes);
 }
 
 /* Events matter more than console lines, and live on the same disk: some of it is left to them. */
@@ -81,7 +115,7 @@ static bool leaves_room(const struct logfile *logfile, size_t length)
 
 static int rotate(struct logfile *logfile)
 {
-	int directory CLOSE_ON_RETURN = open(logfile->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int directory CLOSE_ON_RETURN = world_open(logfile->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char from[32], to[32];
 
 	if (directory < 0)
@@ -93,7 +127,7 @@ static int rotate(struct logfile *logfile)
 			snprintf(from, sizeof(from), LOGFILE_NAME ".%d", number - 1);
 		else
 			snprintf(from, sizeof(from), LOGFILE_NAME);
-		if (renameat(directory, from, directory, to) < 0 && errno != ENOENT)
+		if (world_renameat(directory, from, directory, to) < 0 && errno != ENOENT)
 			return -errno;
 	}
 	return open_file(logfile);
@@ -147,8 +181,9 @@ ssize_t logfile_write(void *context, const char *bytes, size_t length)
 	}
 	if (!leaves_room(logfile, wanted))
 		return fail(logfile, -ENOSPC);
+	note_write(logfile);
 	do
-		written = write(logfile->fd, bytes, wanted);
+		written = world_write(logfile->fd, bytes, wanted);
 	while (written < 0 && errno == EINTR);
 	if (written <= 0)
 		return fail(logfile, written < 0 ? -errno : -ENOSPC);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "channel/message.h"
 #include "format/json5.h"
 #include "process/procfs.h"
 
@@ -74,7 +73,7 @@ static bool is_foreign(const struct probe *probe)
 {
 	struct procfs_listener listener = {0};
 
-	if (procfs_listener(probe->settings->gateway.port, &listener) <= 0 || listener.pid <= 0)
+	if (procfs_listener(probe->port, &listener) <= 0 || listener.pid <= 0)
 		return false; /* /proc forbids looking: believe the answer */
 	return !procfs_is_descendant(listener.pid, probe->pid);
 }
@@ -174,7 +173,7 @@ static void ask(struct loop_timer *timer)
 
 	probe->asked_ms = clock_boot_ms();
 	if (http_get_start(
-	        &probe->get, probe->settings->gateway.port, path, probe->settings->health.timeout_ms) < 0)
+	        &probe->get, probe->port, path, probe->settings->health.timeout_ms) < 0)
 		loop_timer_arm(probe->loop, &probe->next, probe->asked_ms + SLOW_MS);
 }
 
@@ -204,7 +203,7 @@ void probe_init(struct probe *probe)
 	probe->look = (struct loop_timer){.callback = look, .context = probe};
 }
 
-static void begin(struct probe *probe, uint64_t generation, int pid)
+static void begin(struct probe *probe, uint64_t generation, int pid, uint32_t port)
 {
 	int64_t now_ms = clock_boot_ms();
 
@@ -212,6 +211,7 @@ static void begin(struct probe *probe, uint64_t generation, int pid)
 	probe->probing = true;
 	probe->generation = generation;
 	probe->pid = pid;
+	probe->port = port;
 	probe->answer = PROBE_NOTHING;
 	probe->said[0] = '\0';
 	probe->answer_changed = probe->said_otherwise = probe->speaks_json = false;
@@ -223,20 +223,20 @@ static void begin(struct probe *probe, uint64_t generation, int pid)
 	loop_timer_arm(probe->loop, &probe->next, now_ms);
 }
 
-void probe_start(struct probe *probe, uint64_t generation, int pid)
+void probe_start(struct probe *probe, const struct message_gateway *gateway)
 {
-	begin(probe, generation, pid);
+	begin(probe, gateway->generation, gateway->pid, gateway->port);
 	probe->rewatching = false;
-	if (probe->settings->gateway.port == 0 ||
+	if (probe->port == 0 ||
 	    settings_string(probe->settings, probe->settings->health.ready_path)[0] == '\0')
 		say_ready(probe, "there is nothing to ask, so running is ready,");
 }
 
-void probe_drain_began(struct probe *probe, uint64_t generation, int pid)
+void probe_drain_began(struct probe *probe, uint64_t generation, int pid, uint32_t port)
 {
-	if (probe->probing || probe->settings->gateway.port == 0)
+	if (probe->probing || port == 0)
 		return;
-	begin(probe, generation, pid);
+	begin(probe, generation, pid, port);
 	probe->rewatching = true;
 	probe->heard_listening = false;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "channel/message.h"
 #include "config/settings.h"
 #include "gateway/gateway.h"
 #include "http/get.h"
@@ -38,6 +39,7 @@ struct probe {
 	struct loop_timer next, look;
 	uint64_t generation;
 	int pid;
+	uint32_t port; /* 0: none */
 	bool probing, rewatching, heard_listening, speaks_json, answer_changed, said_otherwise;
 	enum probe_answer answer;
 	unsigned status;
@@ -51,11 +53,11 @@ struct probe {
 void probe_init(struct probe *probe);
 
 /* Begins anew for this gateway. */
-void probe_start(struct probe *probe, uint64_t generation, int pid);
+void probe_start(struct probe *probe, const struct message_gateway *gateway);
 
 /* The gateway, which is up, drains by itself and may start again in the same process: `ready` will be said
  * again. */
-void probe_drain_began(struct probe *probe, uint64_t generation, int pid);
+void probe_drain_began(struct probe *probe, uint64_t generation, int pid, uint32_t port);
 
 /* The console line came by which versions without a start-up probe say that they serve; it may come before
  * probe_start is called. */

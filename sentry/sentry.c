@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,51 +16,136 @@
 #define LINES_AFTER_READY   30
 #define DRAIN_BYTES_MAX     (4 * 1024 * 1024) /* more than the FIFO holds: more would be somebody flooding it */
 #define FINISH_MS           2000
+#define FINISH_TURN_MS      20
 #define DRAIN_TOLD_AGAIN_MS 10000
 
-static void finish_sentry(struct sentry *sentry)
+static void print_note(struct sentry *sentry, const struct sentry_note *note)
 {
-	int64_t began_ms = clock_boot_ms(), left_ms;
+	char line[MESSAGE_TEXT_MAX + 64], time[CLOCK_TEXT_MAX];
+	struct text text;
 
-	probe_stop(&sentry->probe);
-	console_close(&sentry->console);
-	handover_release(&sentry->handover);
-	sink_finish(&sentry->file_sink, FINISH_MS);
-	left_ms = FINISH_MS - (clock_boot_ms() - began_ms);
-	sink_finish(&sentry->stream_sink, left_ms > 0 ? left_ms : 0);
-	loop_stop(&sentry->worker.loop);
+	stream_format(&sentry->stream, line, sizeof(line), note->text);
+	sink_say(&sentry->stream_sink, line);
+	text_init(&text, line, sizeof(line));
+	text_addf(&text, "%s [holdfast] %s", clock_format(time, sizeof(time), note->real_ms), note->text);
+	sink_say(&sentry->file_sink, line);
 }
 
+static void say_note(struct sentry *sentry, const char *raw)
+{
+	struct sentry_note note = {.real_ms = clock_real_ms()};
+
+	line_strip(note.text, sizeof(note.text), raw, strlen(raw));
+	if (sentry->has_sinks)
+		print_note(sentry, &note);
+	else if (sentry->note_count < SENTRY_NOTES_MAX)
+		sentry->notes[sentry->note_count++] = note;
+}
+
+/* Nobody knows how much it was. */
+static void tell_unknown_loss(struct sentry *sentry)
+{
+	static const char why[] = "what was read and not yet written when a sentry ended was damaged";
+	struct sentry_note note = {.real_ms = clock_real_ms()};
+	struct message message = {0};
+
+	text_copy(note.text, sizeof(note.text),
+	    "Lines may be missing here: what had been read and not yet written was damaged.");
+	print_note(sentry, &note);
+	text_copy(message.dropped.why, sizeof(message.dropped.why), why);
+	worker_send(&sentry->worker, MESSAGE_CONSOLE_DROPPED, &message);
+}
+
+/* What a killed predecessor had in the ring is written first. */
+static int start_sinks(struct sentry *sentry)
+{
+	struct ring_cursor *cursor = &sentry->ring.cursors[RING_FILE];
+	uint64_t left = sentry->ring.state.sinks[RING_FILE].end - cursor->begin;
+	int result;
+
+	cursor->begin +=
+	    logfile_written_since(&sentry->logfile, cursor, left < SINK_WRITE_MAX ? left : SINK_WRITE_MAX);
+	sentry->logfile.cursor = cursor;
+	result = sink_init(&sentry->file_sink);
+	return result == 0 ? sink_init(&sentry->stream_sink) : result;
+}
+
+/* Begins to write. `directory`: where the ring is, NULL: for this process alone. */
+static void begin_writing(struct sentry *sentry, const char *directory)
+{
+	int opened = ring_open(&sentry->ring, directory), result = opened;
+
+	if (opened >= 0)
+		result = start_sinks(sentry);
+	if (result < 0) {
+		fprintf(stderr, "holdfast-sentry: The console's threads cannot be started: %s.\n",
+		    strerror(-result));
+		exit(1);
+	}
+	sentry->has_sinks = true;
+	for (int i = 0; i < sentry->note_count; i++)
+		print_note(sentry, &sentry->notes[i]);
+	if (opened == RING_DAMAGED)
+		tell_unknown_loss(sentry);
+}
+
+static void console_granted(struct handover *handover, bool locked)
+{
+	struct sentry *sentry = handover->context;
+	const struct settings *settings = sentry->worker.settings;
+	const char *runtime_dir = settings_string(settings, settings->runtime_dir);
+
+	if (!sentry->has_sinks) {
+		begin_writing(sentry, locked ? runtime_dir : NULL);
+	} else if (locked) {
+		sink_hold(&sentry->file_sink, true);
+		sink_hold(&sentry->stream_sink, true);
+		ring_move(&sentry->ring, runtime_dir);
+		sink_hold(&sentry->stream_sink, false);
+		sink_hold(&sentry->file_sink, false);
+	}
+	console_start(&sentry->console, handover->fd);
+}
+
+/* The gateway's console, or another one: what is left in the one before comes first. */
+static void console_came(struct sentry *sentry, int fd)
+{
+	struct stat stat;
+
+	if (fd < 0 || fstat(fd, &stat) < 0 || !S_ISFIFO(stat.st_mode) ||
+	    handover_is_of(&sentry->handover, fd))
+		return;
+	console_drain(&sentry->console, DRAIN_BYTES_MAX);
+	console_stop(&sentry->console);
+	handover_begin(&sentry->handover, fd);
+}
+
+/* The console is drained for as long as we hold it: a stuck terminal shall not keep the gateway waiting, nor a
+ * stuck disk as long as there is room in the ring. */
+static void finish_sink(struct sentry *sentry, struct sink *sink, int64_t until_ms)
+{
+	do {
+		console_drain(&sentry->console, DRAIN_BYTES_MAX);
+		sink_finish(sink, FINISH_TURN_MS);
+	} while (!sink->is_joined && clock_boot_ms() < until_ms);
+}
+
+/* Our successor waits until this process is no more. What the sinks cannot write in time it finds in the
+ * ring. */
 static void finish(struct worker *worker)
 {
 	struct sentry *sentry = worker->context;
+	int64_t began_ms = clock_boot_ms();
 
+	probe_stop(&sentry->probe);
 	/* Told to end while still waiting for a predecessor: what is in the console now is ours to write. */
-	if (!sentry->console.started)
-		console_start(&sentry->console);
-	console_drain(&sentry->console, DRAIN_BYTES_MAX);
-	finish_sentry(sentry);
-}
-
-/* The next supervisor's sentry waits for the console: what we have read is ours to write, the rest is its
- * own. */
-static void successor_came(struct handover *handover)
-{
-	finish_sentry(handover->context);
-}
-
-static void console_granted(struct handover *handover)
-{
-	struct sentry *sentry = handover->context;
-
-	console_start(&sentry->console);
-}
-
-static void gateway_ended(struct loop_source *source, uint32_t events)
-{
-	struct sentry *sentry = source->context;
-
-	finish(&sentry->worker);
+	handover_insist(&sentry->handover);
+	if (!sentry->has_sinks)
+		begin_writing(sentry, NULL);
+	finish_sink(sentry, &sentry->stream_sink, began_ms + FINISH_MS * 3 / 4);
+	finish_sink(sentry, &sentry->file_sink, began_ms + FINISH_MS);
+	console_report(&sentry->console);
+	loop_stop(&worker->loop);
 }
 
 static void abandoned(struct worker *worker)
@@ -66,22 +154,14 @@ static void abandoned(struct worker *worker)
 
 	probe_stop(&sentry->probe);
 	watch_set(&sentry->watch, false);
-	if (sentry->gateway_pidfd < 0 ||
-	    loop_source_watch(&worker->loop, &sentry->pidfd, sentry->gateway_pidfd, EPOLLIN) < 0) {
-		finish(worker);
-		return;
-	}
-	handover_listen(&sentry->handover);
 }
 
-static void gateway_started(struct sentry *sentry, const struct message_gateway *gateway, int pidfd)
+static void gateway_started(struct sentry *sentry, const struct message_gateway *gateway)
 {
-	file_close(&sentry->gateway_pidfd);
-	sentry->gateway_pidfd = pidfd;
 	sentry->pid = gateway->pid;
+	sentry->port = gateway->port;
 	if (gateway->generation == sentry->current.generation)
 		return;
-	console_reopen(&sentry->console);
 	if (sentry->current.generation != 0 && sentry->current.end == UINT64_MAX) {
 		/* Its end was never told; whatever is there now is not the new one's. */
 		console_drain(&sentry->console, DRAIN_BYTES_MAX);
@@ -97,7 +177,6 @@ static void gateway_gone(struct sentry *sentry, const struct message_gateway *ga
 {
 	if (gateway->generation != sentry->current.generation)
 		return;
-	file_close(&sentry->gateway_pidfd);
 	if (sentry->current.end == UINT64_MAX) {
 		console_drain(&sentry->console, DRAIN_BYTES_MAX);
 		sentry->boundary = sentry->current.end = sentry->console.tail.end;
@@ -119,8 +198,9 @@ static const char *last_lines(const char *lines, size_t length, int count)
 	return start + 1;
 }
 
-static void answer_words(struct sentry *sentry, uint64_t generation)
+static void answer_words(struct sentry *sentry, const struct message_gateway *gateway)
 {
+	uint64_t generation = gateway->generation;
 	static char lines[TAIL_BYTES];
 	struct sentry_range all = {.end = UINT64_MAX}, range = all;
 	struct message answer = {0};
@@ -139,22 +219,9 @@ static void answer_words(struct sentry *sentry, uint64_t generation)
 	words_read(sentry->facts, last, length - (size_t)(last - lines), &answer.words.words,
 	    answer.words.line, sizeof(answer.words.line));
 	if (answer.words.words == WORDS_CONTENTION)
-		words_name_holder(
-		    sentry->worker.settings->gateway.port, answer.words.line, sizeof(answer.words.line));
+		words_name_holder(gateway->port != 0 ? gateway->port : sentry->port, answer.words.line,
+		    sizeof(answer.words.line));
 	worker_send(&sentry->worker, MESSAGE_WORDS, &answer);
-}
-
-static void say_note(struct sentry *sentry, const char *raw)
-{
-	char sentence[MESSAGE_TEXT_MAX], line[MESSAGE_TEXT_MAX + 64], time[CLOCK_TEXT_MAX];
-	struct text text;
-
-	line_strip(sentence, sizeof(sentence), raw, strlen(raw));
-	stream_format(&sentry->stream, line, sizeof(line), sentence);
-	sink_say(&sentry->stream_sink, line);
-	text_init(&text, line, sizeof(line));
-	text_addf(&text, "%s [holdfast] %s", clock_format(time, sizeof(time), clock_real_ms()), sentence);
-	sink_say(&sentry->file_sink, line);
 }
 
 static void message_came(struct worker *worker, const struct message *message, int passed_fd)
@@ -164,23 +231,25 @@ static void message_came(struct worker *worker, const struct message *message, i
 
 	switch (message->type) {
 	case MESSAGE_GATEWAY_STARTED:
-		gateway_started(sentry, &message->gateway, passed_fd);
-		passed_fd = -1;
+		gateway_started(sentry, &message->gateway);
 		break;
 	case MESSAGE_GATEWAY_GONE:
 		gateway_gone(sentry, &message->gateway);
 		break;
 	case MESSAGE_PROBE_START:
-		probe_start(&sentry->probe, message->gateway.generation, message->gateway.pid);
+		probe_start(&sentry->probe, &message->gateway);
 		break;
 	case MESSAGE_ASK_WORDS:
-		answer_words(sentry, message->gateway.generation);
+		answer_words(sentry, &message->gateway);
 		break;
 	case MESSAGE_WATCH_CONFIG:
 		watch_set(&sentry->watch, message->watch.on != 0);
 		break;
 	case MESSAGE_NOTE:
 		say_note(sentry, message->note.text);
+		break;
+	case MESSAGE_CONSOLE:
+		console_came(sentry, passed_fd);
 		break;
 	case MESSAGE_PING:
 		worker_send(worker, MESSAGE_PONG, &pong);
@@ -227,7 +296,7 @@ static void line_found(struct console *console, const char *line)
 	sentry->drain_told = message.drain;
 	sentry->drain_told_ms = now_ms;
 	worker_send(&sentry->worker, MESSAGE_DRAIN_BEGAN, &message);
-	probe_drain_began(&sentry->probe, sentry->current.generation, sentry->pid);
+	probe_drain_began(&sentry->probe, sentry->current.generation, sentry->pid, sentry->port);
 }
 
 static void lines_lost(struct console *console, const struct sink_losses *losses)
@@ -294,10 +363,9 @@ static void choose_phrases(struct sentry *sentry)
 	}
 }
 
-static int start_sinks(struct sentry *sentry, struct error *why)
+static void prepare_sinks(struct sentry *sentry)
 {
 	const struct settings *settings = sentry->worker.settings;
-	int result;
 
 	logfile_init(
 	    &sentry->logfile, settings_string(settings, settings->state_dir), settings->retention.size_bytes);
@@ -305,32 +373,27 @@ static int start_sinks(struct sentry *sentry, struct error *why)
 	sentry->file_sink = (struct sink){.write = logfile_write,
 	    .context = &sentry->logfile,
 	    .slow_words = "the disk was too slow",
-	    .notice_prefix = ""};
+	    .notice_prefix = "",
+	    .ring = &sentry->ring,
+	    .region = RING_FILE};
 	sentry->stream_sink = (struct sink){.write = stream_write,
 	    .context = &sentry->stream,
 	    .slow_words = "nobody read them fast enough",
-	    .notice_prefix = sentry->stream.is_journal ? "<4>" : ""};
-	result = sink_init(&sentry->file_sink);
-	if (result == 0)
-		result = sink_init(&sentry->stream_sink);
-	if (result < 0)
-		return error_set(
-		    why, result, "The console's threads cannot be started: %s.", strerror(-result));
-	return 0;
+	    .notice_prefix = sentry->stream.is_journal ? "<4>" : "",
+	    .ring = &sentry->ring,
+	    .region = RING_STREAM};
 }
 
 static void wire(struct sentry *sentry)
 {
 	const struct settings *settings = sentry->worker.settings;
 	struct loop *loop = &sentry->worker.loop;
-	const char *runtime_dir = settings_string(settings, settings->runtime_dir);
 
 	sentry->facts = gateway_facts((int)settings->gateway.kind);
-	sentry->pidfd = (struct loop_source){.fd = -1, .callback = gateway_ended, .context = sentry};
 	sentry->console.loop = sentry->probe.loop = sentry->watch.loop = sentry->handover.loop = loop;
 	sentry->console.context = sentry->probe.context = sentry->watch.context = sentry->handover.context =
 	    sentry;
-	sentry->console.runtime_dir = sentry->handover.runtime_dir = runtime_dir;
+	sentry->console.ring = &sentry->ring;
 	sentry->console.file = &sentry->file_sink;
 	sentry->console.stream = &sentry->stream_sink;
 	sentry->console.line_found = line_found;
@@ -346,15 +409,13 @@ static void wire(struct sentry *sentry)
 	sentry->watch.changed = config_changed;
 	watch_init(&sentry->watch);
 	sentry->handover.granted = console_granted;
-	sentry->handover.wanted = successor_came;
-	handover_begin(&sentry->handover);
+	handover_init(&sentry->handover);
 }
 
 int sentry_init(struct sentry *sentry, struct error *why)
 {
 	int result;
 
-	sentry->gateway_pidfd = -1;
 	sentry->worker.name = "sentry";
 	sentry->worker.context = sentry;
 	sentry->worker.message = message_came;
@@ -366,9 +427,7 @@ int sentry_init(struct sentry *sentry, struct error *why)
 	/* A file-size limit and a background terminal are failures of a sink, not reasons to end. */
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
-	result = start_sinks(sentry, why);
-	if (result < 0)
-		return result;
+	prepare_sinks(sentry);
 	wire(sentry);
 	return 0;
 }

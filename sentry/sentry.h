@@ -9,10 +9,19 @@
 #include "sentry/handover.h"
 #include "sentry/logfile.h"
 #include "sentry/probe.h"
+#include "sentry/ring.h"
 #include "sentry/sink.h"
 #include "sentry/stream.h"
 #include "sentry/watch.h"
 #include "worker/worker.h"
+
+#define SENTRY_NOTES_MAX 16
+
+/* One of our sentences that came before the console did. */
+struct sentry_note {
+	int64_t real_ms;
+	char text[MESSAGE_TEXT_MAX];
+};
 
 /* One gateway's lines on the console: positions as in struct tail. */
 struct sentry_range {
@@ -25,7 +34,9 @@ struct sentry {
 	const struct gateway_facts *facts;
 
 	struct console console;
+	struct ring ring;
 	struct sink file_sink, stream_sink;
+	bool has_sinks; /* ring and sinks are ready: from the first console on */
 	struct logfile logfile;
 	struct stream stream;
 	struct probe probe;
@@ -35,8 +46,9 @@ struct sentry {
 	struct sentry_range current, previous;
 	uint64_t boundary; /* where the next gateway's lines begin */
 	int pid;           /* of the current gateway */
-	struct loop_source pidfd;
-	int gateway_pidfd; /* -1: none */
+	uint32_t port;     /* it was started with this one; 0: none known */
+	struct sentry_note notes[SENTRY_NOTES_MAX];
+	int note_count;
 	struct message_drain drain_told;
 	int64_t drain_told_ms;
 	uint64_t ready_generation; /* the last one that became ready; 0: none */

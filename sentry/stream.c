@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "world/world.h"
+
 /* Journal lines may begin with their syslog priority (sd-daemon(3)); only ours do. */
 #define PRIORITY_NOTICE "<5>"
 
@@ -50,7 +52,7 @@ ssize_t stream_write(void *context, const char *bytes, size_t length)
 
 	if (stream->broken)
 		return (ssize_t)length;
-	while ((written = write(stream->fd, bytes, length)) < 0) {
+	while ((written = world_write(stream->fd, bytes, length)) < 0) {
 		int error = errno;
 
 		if (error == EINTR)

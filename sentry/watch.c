@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "world/world.h"
 
 #define QUIET_MS       300
 #define QUIET_MAX_MS   3000
@@ -119,7 +120,7 @@ static void add_neighbours(struct watch *watch, uint32_t index, struct watch_fil
 	const struct dirent *entry;
 	DIR *directory;
 
-	if (!directory_of(watch, index, path, sizeof(path)) || (directory = opendir(path)) == NULL)
+	if (!directory_of(watch, index, path, sizeof(path)) || (directory = world_opendir(path)) == NULL)
 		return;
 	while ((entry = readdir(directory)) != NULL) {
 		struct watch_file *file;
@@ -143,7 +144,7 @@ static void add_directories(struct watch *watch)
 
 	for (uint32_t i = 0; i < watch->settings->gateway.watched_count; i++)
 		if (same_directory(watch, i) == i && directory_of(watch, i, path, sizeof(path)))
-			(void)inotify_add_watch(watch->source.fd, path, EVENTS | IN_ONLYDIR);
+			(void)world_inotify_add_watch(watch->source.fd, path, EVENTS | IN_ONLYDIR);
 }
 
 /* Looks at every file. Returns one that changed, or NULL. */
@@ -208,7 +209,7 @@ static void events_came(struct loop_source *source, uint32_t events)
 	char buffer[4096] __attribute__((aligned(8)));
 
 	/* What exactly happened does not matter: the files are compared once it is quiet. */
-	while (read(source->fd, buffer, sizeof(buffer)) > 0)
+	while (world_read(source->fd, buffer, sizeof(buffer)) > 0)
 		;
 	wait_for_quiet(watch);
 }
@@ -277,7 +278,7 @@ void watch_set(struct watch *watch, bool on)
 		watch->file_count = 0;
 		return;
 	}
-	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	fd = world_inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (fd >= 0 && loop_source_watch(watch->loop, &watch->source, fd, EPOLLIN) < 0)
 		file_close(&fd);
 	add_directories(watch);

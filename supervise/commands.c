@@ -11,9 +11,12 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "process/procfs.h"
+#include "supervise/descriptors.h"
 #include "supervise/supervisor.h"
+#include "world/world.h"
 
 #define CLOCKS_WOBBLE_MS 20
+#define CLIENT_NAME      "client"
 
 /* A moment is told alike each time it is asked for: the distance of the two clocks is read anew only when one
  * was set. */
@@ -37,7 +40,8 @@ static void fill_gateway(const struct supervisor *supervisor, struct control_rep
 
 	reply->gateway.generation = machine->generation;
 	reply->gateway.restarts = machine->restarts;
-	reply->gateway.port = settings->gateway.port;
+	/* What it was started with, though the settings may have changed since. */
+	reply->gateway.port = machine->alive ? supervisor->gateway.port : settings->gateway.port;
 	text_copy(reply->gateway.kind, sizeof(reply->gateway.kind), supervisor->facts->name);
 	text_copy(reply->gateway.containment, sizeof(reply->gateway.containment),
 	    supervisor->gateway.in_cgroup ? "cgroup" : "subreaper");
@@ -162,23 +166,59 @@ static void obey(
 	answer_sentence(supervisor, request, reply);
 }
 
+/* A change takes its time: its caller gets the answer from change.c. */
+static void begin_change(
+    struct supervisor *supervisor, struct control_request *request, struct control_client *client)
+{
+	int fd = client->fd;
+
+	request->holdfast_path[CONTROL_PATH_MAX - 1] = request->supervise_path[CONTROL_PATH_MAX - 1] = '\0';
+	loop_source_retire(&client->source);
+	client->fd = -1;
+	if (request->verb == CONTROL_RELOAD)
+		change_begin(supervisor, CHANGE_RELOAD, NULL, NULL, fd);
+	else if (request->holdfast_path[0] != '/' || request->supervise_path[0] != '/')
+		commands_answer(
+		    supervisor, fd, -EINVAL, "The new programs are to be named by absolute paths.", NULL);
+	else
+		change_begin(supervisor, CHANGE_UPGRADE, request->holdfast_path, request->supervise_path, fd);
+}
+
+void commands_answer(
+    struct supervisor *supervisor, int caller_fd, int code, const char *sentence, const char *changes)
+{
+	struct control_reply reply = {.version = CONTROL_VERSION, .code = code};
+
+	if (caller_fd < 0)
+		return;
+	text_copy(reply.sentence, sizeof(reply.sentence), sentence);
+	text_copy(reply.changes, sizeof(reply.changes), changes == NULL ? "" : changes);
+	fill_status(supervisor, &reply);
+	world_send(caller_fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(caller_fd);
+}
+
 static void answer(struct supervisor *supervisor, struct control_client *client)
 {
 	struct control_request request;
 	struct control_reply reply = {.version = CONTROL_VERSION};
 	struct ucred peer = {0};
 	socklen_t size = sizeof(peer);
-	ssize_t length = recv(client->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t length = world_recv(client->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
 
 	if (length < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (length == (ssize_t)sizeof(request) && request.version == CONTROL_VERSION &&
 	    request.verb < CONTROL_VERB_COUNT) {
 		request.reason[CONTROL_REASON_MAX - 1] = '\0';
+		if (request.verb == CONTROL_RELOAD || request.verb == CONTROL_UPGRADE) {
+			begin_change(supervisor, &request, client);
+			return;
+		}
 		getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 		obey(supervisor, &request, peer.pid, &reply);
 		fill_status(supervisor, &reply);
-		send(client->fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+		world_send(client->fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	loop_source_retire(&client->source);
 	file_close(&client->fd);
@@ -214,34 +254,21 @@ static struct control_client *free_place(struct supervisor *supervisor)
 /* Out of descriptors: a caller that waits for good would wake us for good. It is let in and sent away. */
 static int accept_caller(struct supervisor *supervisor)
 {
-	int fd = accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = world_accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
 		return fd;
 	file_close(&supervisor->spare_fd);
-	fd = accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = world_accept4(supervisor->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	file_close(&fd);
-	supervisor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	supervisor->spare_fd = world_open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return -1;
 }
 
-static void client_came(struct loop_source *source, uint32_t events)
+static void serve(struct supervisor *supervisor, int fd)
 {
-	struct supervisor *supervisor = source->context;
-	struct ucred peer = {.uid = (uid_t)-1};
-	socklen_t size = sizeof(peer);
-	struct control_client *client;
-	int fd = accept_caller(supervisor);
+	struct control_client *client = free_place(supervisor);
 
-	(void)events;
-	if (fd < 0)
-		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-	    (peer.uid != getuid() && peer.uid != 0)) {
-		close(fd);
-		return;
-	}
-	client = free_place(supervisor);
 	client->fd = fd;
 	client->since_ms = clock_boot_ms();
 	client->source.callback = client_readable;
@@ -250,24 +277,65 @@ static void client_came(struct loop_source *source, uint32_t events)
 		file_close(&client->fd);
 }
 
+static void client_came(struct loop_source *source, uint32_t events)
+{
+	struct supervisor *supervisor = source->context;
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t size = sizeof(peer);
+	int fd = accept_caller(supervisor);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+	    (peer.uid != getuid() && peer.uid != 0))
+		close(fd);
+	else
+		serve(supervisor, fd);
+}
+
+void commands_add(const struct supervisor *supervisor, struct text *list)
+{
+	descriptors_add(list, "control", supervisor->control_fd);
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		descriptors_add(list, CLIENT_NAME, supervisor->clients[i].fd);
+}
+
 int commands_open(struct supervisor *supervisor, struct error *why)
 {
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		supervisor->clients[i].fd = supervisor->clients[i].source.fd = -1;
-	supervisor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	supervisor->control_fd =
-	    control_listen(settings_string(supervisor->settings, supervisor->settings->runtime_dir), why);
+	supervisor->spare_fd = world_open("/dev/null", O_RDONLY | O_CLOEXEC);
+	supervisor->control_fd = descriptors_take("control");
+	if (supervisor->control_fd < 0)
+		supervisor->control_fd = control_listen(
+		    settings_string(supervisor->settings, supervisor->settings->runtime_dir), why);
 	if (supervisor->control_fd < 0)
 		return supervisor->control_fd;
 	supervisor->control_source.callback = client_came;
 	supervisor->control_source.context = supervisor;
+	while (descriptors_has(CLIENT_NAME)) /* they called the image before */
+		serve(supervisor, descriptors_take(CLIENT_NAME));
 	return loop_source_watch(
 	    &supervisor->loop, &supervisor->control_source, supervisor->control_fd, EPOLLIN);
+}
+
+int commands_reopen(struct supervisor *supervisor, struct error *why)
+{
+	int fd =
+	    control_listen(settings_string(supervisor->settings, supervisor->settings->runtime_dir), why);
+
+	if (fd < 0)
+		return fd;
+	loop_source_retire(&supervisor->control_source);
+	file_close(&supervisor->control_fd);
+	supervisor->control_fd = fd;
+	return loop_source_watch(&supervisor->loop, &supervisor->control_source, fd, EPOLLIN);
 }
 
 void commands_close(struct supervisor *supervisor)
 {
 	loop_source_retire(&supervisor->control_source);
 	file_close(&supervisor->control_fd);
-	unlinkat(supervisor->runtime_fd, CONTROL_SOCKET_NAME, 0);
+	world_unlinkat(supervisor->runtime_fd, CONTROL_SOCKET_NAME, 0);
 }

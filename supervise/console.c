@@ -13,7 +13,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "process/procfs.h"
 #include "supervise/supervisor.h"
+#include "world/world.h"
 
 #define CONSOLE_FIFO_NAME   "console"
 #define CONSOLE_FIFO_BYTES  (1024 * 1024)
@@ -28,7 +30,7 @@ static void discard(struct supervisor *supervisor)
 
 	/* Bounded, so that a gateway that writes without end cannot keep us here. */
 	for (int i = 0; i < CONSOLE_FIFO_BYTES / CONSOLE_CHUNK_BYTES; i++) {
-		length = read(supervisor->console.fd, chunk, sizeof(chunk));
+		length = world_read(supervisor->console.fd, chunk, sizeof(chunk));
 		if (length <= 0)
 			return;
 		supervisor->console.discarded_bytes += (uint64_t)length;
@@ -129,34 +131,62 @@ static int make_fifo(struct supervisor *supervisor)
 	if (fstatat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, &status, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (S_ISFIFO(status.st_mode))
 			return 0;
-		unlinkat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0);
+		world_unlinkat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0);
 	}
-	return mkfifoat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0600) < 0 ? -errno : 0;
+	return world_mkfifoat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0600) < 0 ? -errno : 0;
+}
+
+/* The console of an adopted gateway whose FIFO is no longer in the directory (it was deleted): the gateway
+ * holds it open, under its old name. */
+static int open_held(const struct supervisor *supervisor)
+{
+	const struct record_process *gateway = &supervisor->record.gateway;
+	char path[48], name[PATH_MAX];
+	ssize_t length;
+
+	if (gateway->pid == 0 || !procfs_is_alive(gateway->pid, gateway->start_time))
+		return -ENOENT;
+	snprintf(path, sizeof(path), "/proc/%d/fd/1", gateway->pid);
+	length = readlink(path, name, sizeof(name) - 1);
+	name[length < 0 ? 0 : length] = '\0';
+	/* Where it put its output itself, nothing is ours to read. */
+	if (strstr(name, "/" CONSOLE_FIFO_NAME " (deleted)") == NULL)
+		return -ENOENT;
+	return world_open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+}
+
+static int open_fifo(struct supervisor *supervisor)
+{
+	struct stat status;
+	int result;
+
+	supervisor->console.fd = open_held(supervisor);
+	if (supervisor->console.fd < 0) {
+		result = make_fifo(supervisor);
+		if (result < 0)
+			return result;
+		/* Read-write: while we live, no reader meets an end of file and no writer a broken pipe. */
+		supervisor->console.fd = world_openat(
+		    supervisor->runtime_fd, CONSOLE_FIFO_NAME, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	}
+	if (supervisor->console.fd < 0)
+		return -errno;
+	return fstat(supervisor->console.fd, &status) == 0 && S_ISFIFO(status.st_mode) ? 0 : -EEXIST;
 }
 
 int console_open(struct supervisor *supervisor, struct error *why)
 {
-	const char *directory = settings_string(supervisor->settings, supervisor->settings->runtime_dir);
-	int result = make_fifo(supervisor);
+	int result = open_fifo(supervisor);
 
-	if (snprintf(supervisor->console.path, sizeof(supervisor->console.path), "%s/" CONSOLE_FIFO_NAME,
-	        directory) >= (int)sizeof(supervisor->console.path))
-		return error_set(
-		    why, -ENAMETOOLONG, "The runtime directory's path is too long: %s.", directory);
-	if (result == 0) {
-		/* Read-write: while we live, no reader meets an end of file and no writer a broken pipe. */
-		supervisor->console.fd = openat(
-		    supervisor->runtime_fd, CONSOLE_FIFO_NAME, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-		result = supervisor->console.fd < 0 ? -errno : 0;
-	}
 	if (result < 0)
-		return error_set(why, result, "The console FIFO %s cannot be made: %s.",
-		    supervisor->console.path, strerror(-result));
+		return error_set(why, result, "The console FIFO in %s cannot be made: %s.",
+		    settings_string(supervisor->settings, supervisor->settings->runtime_dir),
+		    strerror(-result));
 	/* The gateway opens it by this name, in its own process: it is there even when somebody deletes the
 	 * directory. */
 	snprintf(supervisor->console.path, sizeof(supervisor->console.path), "/proc/self/fd/%d",
 	    supervisor->console.fd);
-	fcntl(supervisor->console.fd, F_SETPIPE_SZ, CONSOLE_FIFO_BYTES);
+	world_fcntl(supervisor->console.fd, F_SETPIPE_SZ, CONSOLE_FIFO_BYTES);
 	supervisor->console.source.callback = readable;
 	supervisor->console.source.context = supervisor;
 	supervisor->console.timer.callback = look;
@@ -169,5 +199,5 @@ void console_close(struct supervisor *supervisor)
 {
 	loop_source_retire(&supervisor->console.source);
 	file_close(&supervisor->console.fd);
-	unlinkat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0);
+	world_unlinkat(supervisor->runtime_fd, CONSOLE_FIFO_NAME, 0);
 }

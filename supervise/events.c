@@ -16,11 +16,11 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "supervise/supervisor.h"
+#include "world/world.h"
 
-#define EVENTS_FILE_NAME "events"
-#define EVENTS_MAGIC     0x48455654u
-#define EVENTS_VERSION   1
-#define TRIM_EVENTS      32
+#define EVENTS_MAGIC   0x48455654u
+#define EVENTS_VERSION 1
+#define TRIM_EVENTS    32
 
 static bool is_ours(const struct pending_events *pending)
 {
@@ -44,14 +44,14 @@ static void begin_life(struct pending_events *pending)
 
 int events_open(struct supervisor *supervisor, struct error *why)
 {
-	int fd CLOSE_ON_RETURN =
-	    openat(supervisor->runtime_fd, EVENTS_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd CLOSE_ON_RETURN = world_openat(
+	    supervisor->runtime_fd, EVENTS_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int flags = MAP_SHARED;
 
 	/* Without room on tmpfs the ring is ordinary memory: it works, but does not outlive us. */
-	if (fd < 0 || posix_fallocate(fd, 0, sizeof(struct pending_events)) != 0)
+	if (fd < 0 || world_posix_fallocate(fd, 0, sizeof(struct pending_events)) != 0)
 		flags = MAP_PRIVATE | MAP_ANONYMOUS;
-	supervisor->pending = mmap(NULL, sizeof(struct pending_events), PROT_READ | PROT_WRITE, flags,
+	supervisor->pending = world_mmap(NULL, sizeof(struct pending_events), PROT_READ | PROT_WRITE, flags,
 	    flags & MAP_ANONYMOUS ? -1 : fd, 0);
 	if (supervisor->pending == MAP_FAILED)
 		return error_set(why, -errno, "There is no memory for events: %s.", strerror(errno));
@@ -168,7 +168,7 @@ static void trim(struct supervisor *supervisor)
 		return;
 	supervisor->trimmed = pending->last;
 	/* The first page has the counts. */
-	madvise((char *)supervisor->pending + page_bytes, sizeof(*pending) - page_bytes, MADV_DONTNEED);
+	world_madvise((char *)supervisor->pending + page_bytes, sizeof(*pending) - page_bytes, MADV_DONTNEED);
 }
 
 void events_acknowledge(struct supervisor *supervisor, uint64_t life, uint64_t sequence)

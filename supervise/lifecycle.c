@@ -18,6 +18,7 @@
 #include "process/procfs.h"
 #include "process/spawn.h"
 #include "supervise/supervisor.h"
+#include "world/world.h"
 
 #define FLUSH_WAIT_MS   2000
 #define WORKERS_WAIT_MS 3000
@@ -40,10 +41,16 @@ int supervisor_save(struct supervisor *supervisor)
 	record->gateway.start_time = supervisor->gateway.start_time;
 	record->generation = supervisor->machine.generation;
 	record->started_real_ms = supervisor->gateway.started_real_ms;
+	record->port = supervisor->gateway.port;
+	text_copy(record->cgroup, sizeof(record->cgroup), supervisor->containment.parent);
 	for (int i = 0; i < WORKER_COUNT; i++) {
 		record->workers[i].pid = supervisor->workers[i].pid;
 		record->workers[i].start_time = supervisor->workers[i].start_time;
 	}
+	record->restarts = supervisor->machine.restarts;
+	record->paused_until_ms = supervisor->machine.paused_until_ms;
+	record->wanted = supervisor->machine.wanted || supervisor->machine.finishing;
+	record->machine_version = SUPERVISION_VERSION;
 	record->machine_size = sizeof(supervisor->machine);
 	memcpy(record->machine, &supervisor->machine, sizeof(supervisor->machine));
 	return record_write(supervisor->record_fd, record);
@@ -67,7 +74,7 @@ static void gateway_died(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	/* An adopted gateway is not our child: the kernel keeps its status for its parent. */
-	if (waitid(P_PIDFD, (id_t)supervisor->gateway.pid_fd, &info, WEXITED | WNOHANG) < 0)
+	if (world_waitid(P_PIDFD, (id_t)supervisor->gateway.pid_fd, &info, WEXITED | WNOHANG) < 0)
 		supervisor_gateway_ended(supervisor, (struct supervision_exit){EXIT_UNKNOWN, 0});
 	else if (info.si_pid != 0)
 		supervisor_gateway_ended(supervisor, read_exit(info.si_code, info.si_status));
@@ -92,7 +99,8 @@ void supervisor_gateway_ended(struct supervisor *supervisor, struct supervision_
 	message.gateway.generation = supervisor->machine.generation;
 	message.gateway.pid = supervisor->gateway.pid;
 	workers_hold(supervisor);
-	worker_say(supervisor, WORKER_SENTRY, MESSAGE_GATEWAY_GONE, &message, -1);
+	for (int i = 0; i < WORKER_COUNT; i++)
+		worker_say(supervisor, (enum worker_index)i, MESSAGE_GATEWAY_GONE, &message, -1);
 	supervisor_step(supervisor, &event);
 }
 
@@ -102,9 +110,9 @@ static struct tree tree_of(struct supervisor *supervisor, char *marker)
 
 	if (supervisor->gateway.pid_fd >= 0)
 		tree.gateway_pid = supervisor->gateway.pid;
-	for (int i = 0; i < WORKER_COUNT; i++)
-		if (supervisor->workers[i].pid > 0)
-			tree.spared[tree.spared_count++] = supervisor->workers[i].pid;
+	tree.spared_count = workers_spare(supervisor, tree.spared, TREE_SPARED_MAX - 1);
+	if (supervisor->change.pid > 0)
+		tree.spared[tree.spared_count++] = supervisor->change.pid;
 	/* An adopted tree's orphans do not fall to us; where no cgroup holds them, their environment tells.
 	 */
 	if (!supervisor->gateway.is_child && !supervisor->gateway.in_cgroup && supervisor->gateway.pid != 0) {
@@ -165,8 +173,8 @@ static void kill_tree(struct supervisor *supervisor, struct supervision_event *r
 	struct tree_report report;
 
 	if (supervisor->gateway.pid_fd >= 0)
-		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGKILL, NULL, 0);
-	tree_kill(&tree, supervisor->settings->gateway.port, &report);
+		world_pidfd_send_signal(supervisor->gateway.pid_fd, SIGKILL, NULL, 0);
+	tree_kill(&tree, supervisor->gateway.port, &report);
 	result->type = ON_TREE_LEFT;
 	if (report.left == 0 && !report.ending && supervisor->gateway.pid_fd < 0)
 		result->type = ON_TREE_GONE;
@@ -209,6 +217,7 @@ static int spawn(struct supervisor *supervisor)
 	supervisor->gateway.pid_fd = spawned.pid_fd;
 	supervisor->gateway.start_time = spawned.start_time;
 	supervisor->gateway.started_real_ms = clock_real_ms();
+	supervisor->gateway.port = settings->gateway.port;
 	supervisor->gateway.is_child = true;
 	supervisor->gateway.in_cgroup = spawned.in_cgroup;
 	supervisor->gateway.told_orphans = false;
@@ -226,7 +235,7 @@ static int spawn(struct supervisor *supervisor)
 		watch_gateway(supervisor); /* should it fail: SIGCHLD tells of a child's end too */
 		return 0;
 	}
-	waitid(P_PIDFD, (id_t)spawned.pid_fd, &(siginfo_t){0}, WEXITED);
+	world_waitid(P_PIDFD, (id_t)spawned.pid_fd, &(siginfo_t){0}, WEXITED);
 	file_close(&supervisor->gateway.pid_fd);
 	forget_gateway(supervisor);
 	return result;
@@ -248,7 +257,7 @@ static bool adopt(struct supervisor *supervisor, struct supervision_event *resul
 	const struct record_process *recorded = &supervisor->record.gateway;
 	struct procfs_stat stat = {0};
 	/* First the pidfd, then the identity: what it names cannot change any more. */
-	int fd = (int)syscall(SYS_pidfd_open, recorded->pid, 0);
+	int fd = world_pidfd_open(recorded->pid, 0);
 	int code = fd < 0 ? -errno : procfs_stat(recorded->pid, &stat);
 
 	if (code == -EINVAL || code == -ENOENT) /* the number now names a thread of another process */
@@ -259,11 +268,13 @@ static bool adopt(struct supervisor *supervisor, struct supervision_event *resul
 	}
 	supervisor->gateway.pid = recorded->pid;
 	supervisor->gateway.start_time = recorded->start_time;
+	supervisor->gateway.port = supervisor->record.port;
 	supervisor->gateway.started_real_ms = supervisor->record.started_real_ms;
 	supervisor->gateway.in_cgroup = containment_is_populated(&supervisor->containment);
 	result->type = ON_ADOPT_REFUSED;
-	if (code == -ESRCH || stat.start_time != recorded->start_time || stat.state == 'Z' ||
-	    stat.state == 'X') {
+	/* A child that ended while we executed ourselves anew still has its exit status to give. */
+	if (code == -ESRCH || stat.start_time != recorded->start_time ||
+	    (procfs_has_ended(&stat) && stat.parent != getpid())) {
 		file_close(&fd);
 		return true;
 	}
@@ -291,10 +302,7 @@ static void finish_timed_out(struct loop_timer *timer)
 	struct supervisor *supervisor = timer->context;
 
 	if (supervisor->finishing) {
-		for (int i = 0; i < WORKER_COUNT; i++)
-			if (supervisor->workers[i].pid > 0)
-				syscall(
-				    SYS_pidfd_send_signal, supervisor->workers[i].pid_fd, SIGKILL, NULL, 0);
+		workers_kill(supervisor);
 		leave(supervisor);
 		return;
 	}
@@ -332,6 +340,7 @@ static bool carry_out(
 	message.gateway.generation = action->generation;
 	message.gateway.pid = supervisor->gateway.pid;
 	message.gateway.start_time = supervisor->gateway.start_time;
+	message.gateway.port = supervisor->gateway.port;
 	switch (action->type) {
 	case DO_ADOPT:
 		return adopt(supervisor, result);
@@ -343,9 +352,9 @@ static bool carry_out(
 		kill_tree(supervisor, result);
 		return true;
 	case DO_TERMINATE:
-		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGTERM, NULL, 0);
-		syscall(SYS_pidfd_send_signal, supervisor->gateway.pid_fd, SIGCONT, NULL,
-		    0); /* a stopped one cannot hear */
+		world_pidfd_send_signal(supervisor->gateway.pid_fd, SIGTERM, NULL, 0);
+		world_pidfd_send_signal(
+		    supervisor->gateway.pid_fd, SIGCONT, NULL, 0); /* a stopped one cannot hear */
 		return false;
 	case DO_PROBE_START:
 		worker_say(supervisor, WORKER_SENTRY, MESSAGE_PROBE_START, &message, -1);
@@ -375,17 +384,6 @@ static bool carry_out(
 	return false;
 }
 
-/* The sentry hears of a new gateway with its pidfd, before it is asked anything about it. */
-static void announce(struct supervisor *supervisor)
-{
-	struct message message = {0};
-
-	message.gateway.generation = supervisor->machine.generation;
-	message.gateway.pid = supervisor->gateway.pid;
-	message.gateway.start_time = supervisor->gateway.start_time;
-	worker_say(supervisor, WORKER_SENTRY, MESSAGE_GATEWAY_STARTED, &message, supervisor->gateway.pid_fd);
-}
-
 void supervisor_step(struct supervisor *supervisor, struct supervision_event *event)
 {
 	struct supervision_event next = *event;
@@ -399,8 +397,9 @@ void supervisor_step(struct supervisor *supervisor, struct supervision_event *ev
 		more = false;
 		next.now_ms = clock_boot_ms();
 		next.chance = supervisor_chance();
+		/* They hear of a new gateway, with its pidfd, before they are asked anything about it. */
 		if (next.type == ON_SPAWNED || next.type == ON_ADOPTED)
-			announce(supervisor);
+			workers_announce_gateway(supervisor);
 		supervision_step(&supervisor->machine, &next, &actions);
 		for (uint32_t i = 0; i < actions.count; i++)
 			more |= carry_out(supervisor, &actions.list[i], &result);
@@ -430,14 +429,18 @@ void supervisor_tree_changed(struct supervisor *supervisor)
 	supervisor_step(supervisor, &event);
 }
 
+void supervisor_worker_left(struct supervisor *supervisor)
+{
+	if (supervisor->finishing && workers_are_gone(supervisor))
+		leave(supervisor);
+}
+
 void supervisor_child_ended(struct supervisor *supervisor, int pid, int status_code, int status)
 {
-	if (pid == supervisor->gateway.pid && supervisor->gateway.pid_fd >= 0) {
+	if (pid == supervisor->gateway.pid && supervisor->gateway.pid_fd >= 0)
 		supervisor_gateway_ended(supervisor, read_exit(status_code, status));
-	} else if (workers_ended(supervisor, pid, status_code, status)) {
-		if (supervisor->finishing && workers_are_gone(supervisor))
-			leave(supervisor);
-	} else {
+	else if (workers_ended(supervisor, pid, status_code, status))
+		supervisor_worker_left(supervisor);
+	else if (!change_child_ended(supervisor, pid, status_code, status))
 		supervisor_tree_changed(supervisor);
-	}
 }

@@ -15,7 +15,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "process/procfs.h"
+#include "supervise/descriptors.h"
+#include "supervise/manager.h"
 #include "supervise/supervisor.h"
+#include "world/world.h"
 
 #define EXIT_CONFIGURATION 78
 #define DESCRIPTORS_NEEDED 64 /* with every worker and every client there may be, and a start on top */
@@ -30,7 +33,7 @@ static void children_ended(struct supervisor *self)
 
 	for (;;) {
 		info.si_pid = 0;
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+		if (world_waitid(P_ALL, 0, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 			return;
 		supervisor_child_ended(self, info.si_pid, info.si_code, info.si_status);
 	}
@@ -46,14 +49,19 @@ static void signal_came(struct loop *loop, const struct signalfd_siginfo *info)
 		children_ended(self);
 		break;
 	case SIGINT:
+		manager_say("STOPPING=1");
 		event.force = self->machine.finishing; /* Ctrl-C again: do not wait for the drain */
 		supervisor_step(self, &event);
 		break;
 	case SIGTERM:
+		manager_say("STOPPING=1");
 		supervisor_step(self, &event);
 		break;
+	case SIGHUP:
+		change_begin(self, CHANGE_RELOAD, NULL, NULL, -1);
+		break;
 	default:
-		break; /* SIGHUP: a closed terminal ends nothing */
+		break;
 	}
 }
 
@@ -128,60 +136,80 @@ static int open_loop(struct supervisor *self, struct error *why)
 	self->loop.slept_callback = host_slept;
 	self->machine_timer.callback = machine_due;
 	self->machine_timer.context = self;
-	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	change_init(self);
+	world_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return 0;
 }
 
-/* The record is lost (its directory was deleted, or another's version): a gateway that lives is known by the
- * marker in its environment. */
+/* The record is lost (its directory was deleted, or another's version), or names one that is gone: a gateway
+ * that lives is known by the marker in its environment. */
 static bool find_unrecorded(struct supervisor *self)
 {
-	struct record_process *gateway = &self->record.gateway;
-	int pid;
+	struct record_process *gateway = &self->record.gateway, found;
 
-	if (!gateway_find(self->settings->instance, &pid, &gateway->start_time))
+	if (!self->had_owner || !gateway_find(self->settings->instance, &found.pid, &found.start_time))
 		return false;
-	gateway->pid = pid;
+	*gateway = found;
 	self->record.started_real_ms =
 	    clock_real_ms() - clock_boot_ms() + (int64_t)gateway->start_time * 1000 / sysconf(_SC_CLK_TCK);
-	self->machine.generation = 1; /* of how many is not known */
+	self->record.port = self->settings->gateway.port;
+	self->machine.before = STATE_ADOPTING;
+	if (self->machine.generation == 0)
+		self->machine.generation = 1; /* of how many is not known */
 	return true;
 }
 
-/* What an earlier life left: its machine's memory, and perhaps its gateway. Returns whether one lives. */
-static bool take_up_record(struct supervisor *self)
+/* Another build's machine cannot be read; what people want of it can. */
+static void inherit_from_other_build(struct supervisor *self, bool lives)
 {
 	struct supervision earlier;
-	struct error why;
-	int result = record_read(self->record_fd, self->settings->instance, &self->record, &why);
 
-	if (result == 0 && self->record.machine_size == sizeof(earlier)) {
-		memcpy(&earlier, self->record.machine, sizeof(earlier));
-		supervision_inherit(&self->machine, &earlier);
-	} else if (result == 0) {
-		/* Another build's machine cannot be read; its gateway is one all the same. */
-		self->machine.generation = self->record.generation;
-	} else {
-		if (result != -ENOENT)
-			events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why.text);
-		memset(&self->record, 0, sizeof(self->record));
-		return self->had_owner && find_unrecorded(self);
-	}
-	return procfs_is_alive(self->record.gateway.pid, self->record.gateway.start_time);
+	supervision_init(&earlier, &self->policy, self->machine.next_incident);
+	earlier.generation = self->record.generation;
+	earlier.restarts = self->record.restarts;
+	earlier.wanted = self->record.wanted != 0;
+	earlier.paused_until_ms = self->record.paused_until_ms;
+	earlier.alive = earlier.tree = lives || earlier.wanted;
+	earlier.ready = true;
+	supervision_inherit(&self->machine, &earlier);
 }
 
-/* Workers of a dead supervisor go on as long as the gateway lives; ours take their place. */
+/* What an earlier life left: its machine's memory, and perhaps its gateway. Returns whether one lives. */
+bool supervisor_take_up_record(struct supervisor *self)
+{
+	struct record *record = &self->record;
+	struct supervision earlier;
+	struct error why;
+	int result = record_read(self->record_fd, self->settings->instance, record, &why);
+	bool lives = result == 0 && procfs_is_alive(record->gateway.pid, record->gateway.start_time);
+
+	if (result < 0) {
+		if (result != -ENOENT)
+			events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why.text);
+		memset(record, 0, sizeof(*record));
+	} else if (record->machine_size == sizeof(earlier) &&
+	           record->machine_version == SUPERVISION_VERSION) {
+		memcpy(&earlier, record->machine, sizeof(earlier));
+		supervision_inherit(&self->machine, &earlier);
+	} else {
+		inherit_from_other_build(self, lives);
+	}
+	/* A life that ended in good order left none. */
+	return lives || ((result < 0 || record->gateway.pid != 0) && find_unrecorded(self));
+}
+
+/* A worker of an earlier life that could not be taken back: one of ours takes its place. */
 static void end_earlier_workers(const struct supervisor *self)
 {
 	for (int i = 0; i < RECORD_WORKERS; i++) {
 		const struct record_process *worker = &self->record.workers[i];
 		int fd;
 
-		if (!procfs_is_alive(worker->pid, worker->start_time))
+		if (worker->pid == self->workers[i].pid || !procfs_is_alive(worker->pid, worker->start_time))
 			continue;
-		fd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
+		fd = world_pidfd_open(worker->pid, 0);
 		if (fd >= 0 && procfs_is_alive(worker->pid, worker->start_time))
-			syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
+			world_pidfd_send_signal(fd, SIGTERM, NULL, 0);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -230,7 +258,7 @@ static int prepare(struct supervisor *self, struct error *why)
 	self->settings = settings_map(SETTINGS_FD, why);
 	if (self->settings == NULL)
 		return why->code;
-	fcntl(SETTINGS_FD, F_SETFD, FD_CLOEXEC);
+	world_fcntl(SETTINGS_FD, F_SETFD, FD_CLOEXEC);
 	self->facts = gateway_facts((int)self->settings->gateway.kind);
 	self->started_real_ms = clock_real_ms();
 	read_policy(self);
@@ -248,26 +276,13 @@ static int prepare(struct supervisor *self, struct error *why)
 	return result;
 }
 
-/* Whoever starts a killed supervisor again (a service manager, often) is not who wanted the gateway down. */
-static void stay_stopped(struct supervisor *self)
+/* The gateway that a former life left, the places that are ours, and who may call. */
+static int open_all(struct supervisor *self, bool found, struct error *why)
 {
-	self->machine.reason = REASON_OPERATOR;
-	events_record(self, "gateway.stopped", SEVERITY_INFO, 0, NULL,
-	    "The gateway stays stopped, as was asked before the last supervisor died: start it with "
-	    "\"holdfast start\".");
-}
+	int result;
 
-static int begin(struct supervisor *self, struct error *why)
-{
-	struct supervision_event event = {.type = ON_START, .reason = REASON_FIRST_START};
-	bool found = take_up_record(self);
-	int result = found ? 0 : ownership_check(self, why);
-
-	if (result < 0)
-		return result;
-	end_earlier_workers(self);
 	remove_orphans(self);
-	containment_open(&self->containment, self->settings->instance);
+	containment_open(&self->containment, self->settings->instance, self->record.cgroup);
 	self->containment_source.fd = -1;
 	result = console_open(self, why);
 	if (result == 0)
@@ -276,36 +291,80 @@ static int begin(struct supervisor *self, struct error *why)
 		if (!found) /* else it is a living gateway's */
 			console_close(self);
 		containment_release(&self->containment);
-		return result;
 	}
+	return result;
+}
+
+static int begin(struct supervisor *self, struct error *why)
+{
+	struct supervision_event event = {.type = ON_START, .reason = REASON_FIRST_START};
+	bool found = supervisor_take_up_record(self);
+	int result = found ? 0 : ownership_check(self, why);
+
+	if (result == 0)
+		result = open_all(self, found, why);
+	if (result < 0)
+		return result;
+	listeners_init(self);
+	workers_take_back(self);
+	end_earlier_workers(self);
 	self->record.instance = self->settings->instance;
 	self->record.supervisor.pid = getpid();
 	procfs_start_time(getpid(), &self->record.supervisor.start_time);
-	events_record(self, "supervisor.started", SEVERITY_INFO, 0, NULL,
-	    "Holdfast %s supervises the gateway (pid %d).", HOLDFAST_VERSION, getpid());
+	if (!self->executed_anew)
+		events_record(self, "supervisor.started", SEVERITY_INFO, 0, NULL,
+		    "Holdfast %s supervises the gateway (pid %d).", HOLDFAST_VERSION, getpid());
 	/* A gateway that died while nobody watched is found too: its end counts, and its tree goes first. */
-	if (found || (self->record.gateway.pid != 0 && !self->machine.stopped_before)) {
+	if (found || self->machine.before != STATE_ADOPTING || self->record.gateway.pid != 0) {
 		event.type = ON_FOUND;
 		event.generation = self->machine.generation;
 	}
-	if (found || !self->machine.stopped_before)
-		supervisor_step(self, &event);
-	else
-		stay_stopped(self);
+	supervisor_step(self, &event);
 	workers_start(self);
+	if (self->executed_anew)
+		children_ended(self); /* whose end was reported to the image before */
+	runtime_watch(self);
+	change_done(self);
+	descriptors_close_rest();
+	manager_say("READY=1");
 	return 0;
 }
 
-int main(void)
+/* What the command line says besides `run`'s own arguments, which follow "--". Returns whether it is a trial.
+ */
+static bool read_arguments(struct supervisor *self, int argc, char **argv)
 {
+	const char *descriptors = "";
+	bool is_trial = false;
+	int at = 1;
+
+	for (; at < argc && strcmp(argv[at], "--") != 0; at++) {
+		if (strncmp(argv[at], DESCRIPTORS_OPTION, sizeof(DESCRIPTORS_OPTION) - 1) == 0)
+			descriptors = argv[at] + sizeof(DESCRIPTORS_OPTION) - 1;
+		else if (strcmp(argv[at], "--trial") == 0)
+			is_trial = true;
+	}
+	self->own_arguments = argv + (at < argc ? at + 1 : argc);
+	/* Whatever else we inherited is nobody's business here, least of all the gateway's. */
+	if (is_trial) /* who tries us is told there */
+		world_fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	else
+		world_close_range(CHANNEL_FD, CHANNEL_FD, 0);
+	descriptors_read(descriptors, SETTINGS_FD + 1);
+	self->executed_anew = descriptors_has("lock");
+	return is_trial;
+}
+
+int main(int argc, char **argv)
+{
+	bool is_trial = read_arguments(&supervisor, argc, argv);
 	struct error why = {0};
 	int result;
 
-	supervisor.umask = umask(077);
-	/* Whatever else we inherited is nobody's business here, least of all the gateway's. */
-	close_range(CHANNEL_FD, CHANNEL_FD, 0);
-	close_range(SETTINGS_FD + 1, ~0u, 0);
+	supervisor.umask = world_umask(077);
 	result = prepare(&supervisor, &why);
+	if (is_trial)
+		return result == 0 ? trial_run(&supervisor) : trial_failed(&supervisor, why.text);
 	if (result == 0)
 		result = begin(&supervisor, &why);
 	if (result < 0) {
@@ -313,7 +372,9 @@ int main(void)
 		return EXIT_CONFIGURATION;
 	}
 	result = loop_run(&supervisor.loop);
+	runtime_forget(&supervisor);
 	commands_close(&supervisor);
+	listeners_close(&supervisor);
 	console_close(&supervisor);
 	containment_release(&supervisor.containment);
 	return result < 0 ? 1 : 0;

@@ -15,9 +15,10 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "process/procfs.h"
+#include "supervise/descriptors.h"
 #include "supervise/supervisor.h"
+#include "world/world.h"
 
-#define LOCK_FILE_NAME  "owner.lock"
 #define LOCK_TEXT_BYTES 4096
 #define LOCK_WAIT_MS    2000
 #define LOCK_RETRY_US   5000
@@ -26,7 +27,7 @@ static int make_parents(char *path)
 {
 	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+		if (world_mkdir(path, 0700) < 0 && errno != EEXIST) {
 			int code = -errno;
 
 			*slash = '/';
@@ -47,13 +48,13 @@ static int open_directory(const char *path, const char *what, struct error *why)
 	if (!text_copy(copy, sizeof(copy), path))
 		return error_set(why, -ENAMETOOLONG, "The %s directory's path is too long.", what);
 	result = make_parents(copy);
-	if (result == 0 && mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (result == 0 && world_mkdir(path, 0700) < 0 && errno != EEXIST)
 		result = -errno;
 	if (result < 0)
 		return error_set(why, result,
 		    "The %s directory %s cannot be made: %s. Choose another with --%s-dir.", what, path,
 		    strerror(-result), what);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = world_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status) < 0) {
 		result = -errno;
 		file_close(&fd);
@@ -90,7 +91,7 @@ static int lock(int fd, char *owner, size_t size)
 {
 	int64_t until_ms = clock_monotonic_ms() + LOCK_WAIT_MS;
 
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	while (world_flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return -errno;
 		if (owner_lives(fd, owner, size) || clock_monotonic_ms() > until_ms)
@@ -104,8 +105,15 @@ static int take_lock(struct supervisor *supervisor, struct error *why)
 {
 	char owner[32] = "";
 	int result;
-	int fd =
-	    openat(supervisor->state_fd, LOCK_FILE_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = descriptors_take("lock");
+
+	if (fd >= 0) { /* executed anew: it was never let go */
+		supervisor->lock_fd = fd;
+		supervisor->had_owner = true;
+		return 0;
+	}
+	fd = world_openat(
+	    supervisor->state_fd, OWNER_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return error_set(
@@ -126,7 +134,7 @@ static int take_lock(struct supervisor *supervisor, struct error *why)
 	supervisor->lock_fd = fd;
 	supervisor->had_owner = file_read_start(fd, owner, sizeof(owner)) > 0;
 	snprintf(owner, sizeof(owner), "%d\n", getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, owner, strlen(owner), 0) < 0)
+	if (world_ftruncate(fd, 0) < 0 || world_pwrite(fd, owner, strlen(owner), 0) < 0)
 		return 0; /* a full disk: the lock holds all the same, only its owner is not named */
 	return 0;
 }
@@ -134,19 +142,35 @@ static int take_lock(struct supervisor *supervisor, struct error *why)
 int ownership_take(struct supervisor *supervisor, struct error *why)
 {
 	const struct settings *settings = supervisor->settings;
-	char owner[32];
 	int result;
 
 	supervisor->state_fd = open_directory(settings_string(settings, settings->state_dir), "state", why);
 	if (supervisor->state_fd < 0)
 		return supervisor->state_fd;
-	supervisor->runtime_fd =
-	    open_directory(settings_string(settings, settings->runtime_dir), "runtime", why);
-	if (supervisor->runtime_fd < 0)
-		return supervisor->runtime_fd;
-	result = take_lock(supervisor, why);
-	if (result < 0)
-		return result;
+	supervisor->runtime_fd = -1;
+	result = ownership_runtime(supervisor, why);
+	if (result == 0)
+		result = take_lock(supervisor, why);
+	return result < 0 ? result : ownership_record(supervisor, why);
+}
+
+int ownership_runtime(struct supervisor *supervisor, struct error *why)
+{
+	const struct settings *settings = supervisor->settings;
+	int fd = open_directory(settings_string(settings, settings->runtime_dir), "runtime", why);
+
+	if (fd < 0)
+		return fd;
+	file_close(&supervisor->runtime_fd);
+	supervisor->runtime_fd = fd;
+	return 0;
+}
+
+int ownership_record(struct supervisor *supervisor, struct error *why)
+{
+	const struct settings *settings = supervisor->settings;
+	char owner[32];
+
 	supervisor->record_fd = record_open(supervisor->runtime_fd);
 	if (supervisor->record_fd < 0)
 		return error_set(why, supervisor->record_fd,
@@ -197,7 +221,7 @@ static int check_lock_file(
 
 static int check_locks_in(const struct settings *settings, const char *path, struct error *why)
 {
-	DIR *directory = opendir(path);
+	DIR *directory = world_opendir(path);
 	struct dirent *entry;
 	struct stat status;
 	int result = 0;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/text.h"
 #include "channel/control.h"
 #include "channel/message.h"
 #include "config/settings.h"
@@ -21,8 +22,10 @@
 #define WORKER_COUNT        3
 #define CONTROL_CLIENTS_MAX 16
 #define PENDING_EVENTS_MAX  256
+#define EVENTS_FILE_NAME    "events" /* in the runtime directory */
 #define VARIABLES_MAX       1024
-#define HELD_MESSAGES_MAX   4
+#define HELD_MESSAGES_MAX   8
+#define LEAVING_WORKERS_MAX 8
 
 enum worker_index { WORKER_SENTRY, WORKER_RECORDER, WORKER_RELAY };
 
@@ -38,6 +41,16 @@ struct supervised_worker {
 	uint32_t restarts;
 	bool ready;      /* it said HELLO */
 	bool wants_send; /* its channel was full: EPOLLOUT is watched */
+	bool returning;  /* of an earlier life; its HELLO is awaited */
+	struct {
+		int pid, pid_fd, channel_fd; /* pid 0: none */
+	} predecessor;                       /* it goes on until its successor says HELLO */
+};
+
+/* Told to finish what it has in hand; its successor is at work. */
+struct leaving_worker {
+	int pid, pid_fd; /* pid 0: a free place */
+	struct loop_source death;
 };
 
 /* Events not yet acknowledged by the recorder, in a file on tmpfs: they survive our own death. */
@@ -50,6 +63,9 @@ struct pending_events {
 	uint64_t dropped_told;
 	struct message_event ring[PENDING_EVENTS_MAX]; /* sequence s is at s % PENDING_EVENTS_MAX */
 };
+
+/* What the supervisor changes in itself while the gateway goes on. */
+enum change_kind { CHANGE_NONE, CHANGE_RELOAD, CHANGE_UPGRADE };
 
 struct held_message {
 	enum worker_index index;
@@ -81,6 +97,7 @@ struct supervisor {
 	struct {
 		int pid, pid_fd; /* 0, -1: none */
 		uint64_t start_time;
+		uint32_t port; /* it was started with this one; 0: none known */
 		int64_t started_real_ms;
 		bool is_child, in_cgroup;
 		bool told_orphans;
@@ -89,7 +106,9 @@ struct supervisor {
 	} gateway;
 
 	int state_fd, runtime_fd, lock_fd, record_fd;
-	bool had_owner; /* the lock names a supervisor before us */
+	bool is_trial;
+	bool executed_anew; /* with new settings or as a new build, and the lock in hand */
+	bool had_owner;     /* the lock names a supervisor before us */
 	struct record record;
 	struct containment containment;
 	struct loop_source containment_source;
@@ -105,7 +124,20 @@ struct supervisor {
 	} console;
 
 	struct supervised_worker workers[WORKER_COUNT];
+	struct leaving_worker leaving[LEAVING_WORKERS_MAX];
 	struct restart_policy worker_policy;
+
+	struct {
+		struct loop_source source;
+		struct loop_timer timer;
+		bool told;
+	} runtime; /* the directory: is it still there? */
+
+	struct {
+		int fds[LISTENER_COUNT]; /* -1: none */
+		bool told[LISTENER_COUNT];
+		struct loop_timer retry;
+	} listeners;
 	/* From a death to the next start nothing is sent: what a worker does with it would delay the start.
 	 */
 	bool holding;
@@ -118,6 +150,20 @@ struct supervisor {
 	uint64_t trimmed; /* the newest event when the ring's pages were last given back */
 	bool store_writable;
 	char store_why[128];
+
+	struct {
+		enum change_kind kind;
+		int pid, pid_fd; /* of the process that reads the settings, or tries; 0: none */
+		int settings_fd; /* the new settings; -1: not read yet */
+		int caller_fd;   /* who asked, and waits for the answer; -1: nobody */
+		struct loop_source answer;
+		struct loop_timer deadline;
+		struct message_settings read;
+		char holdfast[CONTROL_PATH_MAX], supervise[CONTROL_PATH_MAX]; /* the programs to change to */
+		bool told;   /* the child said what came of it */
+		bool trying; /* the new programs; before, the settings are read */
+	} change;
+	char **own_arguments; /* of `holdfast run`, to be read again; [0] is its first argument */
 
 	int control_fd, spare_fd; /* the spare is given up for a moment when there are no descriptors left */
 	struct loop_source control_source;
@@ -134,9 +180,15 @@ struct supervisor {
 /* A number in [0, 1) from the kernel, for jitter. */
 double supervisor_chance(void);
 
+/* main.c: what an earlier life left: its machine's memory, and perhaps its gateway. Returns whether one
+ * lives. */
+bool supervisor_take_up_record(struct supervisor *supervisor);
+
 /* lifecycle.c: the core's hands */
 void supervisor_step(struct supervisor *supervisor, struct supervision_event *event);
 void supervisor_simple_step(struct supervisor *supervisor, enum supervision_event_type type);
+/* A worker whose successor is at work has ended. */
+void supervisor_worker_left(struct supervisor *supervisor);
 void supervisor_child_ended(struct supervisor *supervisor, int pid, int status_code, int status);
 /* Writes the runtime record: the gateway, the workers, the machine's memory. Returns 0 or a negative errno.
  */
@@ -149,15 +201,56 @@ void workers_init(struct supervisor *supervisor);
 void workers_start(struct supervisor *supervisor);
 bool workers_ended(struct supervisor *supervisor, int pid, int status_code, int status);
 void workers_finish(struct supervisor *supervisor);
+void workers_kill(struct supervisor *supervisor);
 bool workers_are_gone(const struct supervisor *supervisor);
+/* All our children that are not of the gateway's tree, into `spared`; returns how many. */
+uint32_t workers_spare(const struct supervisor *supervisor, int *spared, uint32_t max);
+void worker_start(struct supervisor *supervisor, struct supervised_worker *worker);
+/* Its channel is open, its pid is set. */
+void worker_connected(struct supervisor *supervisor, struct supervised_worker *worker, int channel_fd);
+loop_source_callback worker_died;
+
+/* talk.c */
+loop_source_callback worker_channel_event;
+void worker_close_channel(struct supervised_worker *worker);
 int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type,
     struct message *message, int passed_fd);
 /* From now on messages wait, until they are released or too many. */
 void workers_hold(struct supervisor *supervisor);
 /* Sends what waited, in order. */
 void workers_release(struct supervisor *supervisor);
-/* Tells the sentry of the gateway there is, and what is wanted of it. */
-void workers_tell_gateway(struct supervisor *supervisor);
+/* Tells a worker of the gateway there is, and the sentry what is wanted of it. */
+void workers_tell_gateway(struct supervisor *supervisor, enum worker_index index);
+/* Tells every worker of the new gateway, with its pidfd. */
+void workers_announce_gateway(struct supervisor *supervisor);
+
+/* succession.c */
+/* Takes back the workers of an earlier life that can be reached. */
+void workers_take_back(struct supervisor *supervisor);
+/* Another build, output or settings than ours: a new one takes its place. */
+bool worker_is_outdated(const struct supervisor *supervisor, const struct supervised_worker *worker,
+    const struct message_hello *hello);
+/* The worker goes on, unheard, until its successor says HELLO. */
+void worker_succeed(struct supervisor *supervisor, struct supervised_worker *worker);
+/* All of them. */
+void workers_succeed(struct supervisor *supervisor);
+/* Its successor is ready: it finishes what it has in hand. */
+void worker_release_predecessor(struct supervisor *supervisor, struct supervised_worker *worker);
+/* Is one of them being succeeded by another, or still to say its first word? */
+bool workers_are_changing(const struct supervisor *supervisor);
+/* While one of an earlier life may still give its listening socket back, none is opened anew. */
+void workers_open_listeners(struct supervisor *supervisor);
+
+/* listeners.c */
+/* Takes over what came with us; to be followed, sooner or later, by listeners_open. */
+void listeners_init(struct supervisor *supervisor);
+/* A worker of an earlier life gives one back: ours if it is wanted and missing, else closed. */
+void listeners_take(struct supervisor *supervisor, uint32_t which, int fd);
+void listeners_open(struct supervisor *supervisor);
+/* Sends all that there are into a worker's channel. */
+void listeners_put(const struct supervisor *supervisor, int channel_fd);
+void listeners_add(const struct supervisor *supervisor, struct text *list);
+void listeners_close(struct supervisor *supervisor);
 
 /* events.c */
 int events_open(struct supervisor *supervisor, struct error *why);
@@ -184,10 +277,41 @@ void console_close(struct supervisor *supervisor);
 
 /* commands.c */
 int commands_open(struct supervisor *supervisor, struct error *why);
+/* The socket and who has connected, for the next image. */
+void commands_add(const struct supervisor *supervisor, struct text *list);
+/* Anew, in a directory made anew. */
+int commands_reopen(struct supervisor *supervisor, struct error *why);
 void commands_close(struct supervisor *supervisor);
+/* Answers a request whose answer had to wait, and closes the caller. `changes` may be NULL. */
+void commands_answer(
+    struct supervisor *supervisor, int caller_fd, int code, const char *sentence, const char *changes);
+
+/* runtime.c */
+void runtime_watch(struct supervisor *supervisor);
+void runtime_forget(struct supervisor *supervisor);
+
+/* change.c */
+void change_init(struct supervisor *supervisor);
+/* Begins to take up new settings, or new programs (paths; NULL: our own). `caller_fd` is taken over, and
+ * answered when it is done or has failed; -1: nobody asked over the control socket. */
+void change_begin(struct supervisor *supervisor, enum change_kind kind, const char *holdfast,
+    const char *supervise, int caller_fd);
+bool change_child_ended(struct supervisor *supervisor, int pid, int status_code, int status);
+/* In the new image: tells what became of it. */
+void change_done(struct supervisor *supervisor);
+
+/* trial.c: in the place of begin(): proves that this build can do it, on copies, and touches nothing. Returns
+ * the exit status. */
+int trial_run(struct supervisor *supervisor);
+/* Tells who tries us why it failed. Returns the exit status. */
+int trial_failed(const struct supervisor *supervisor, const char *what);
 
 /* ownership.c */
 int ownership_take(struct supervisor *supervisor, struct error *why);
+/* Opens the runtime directory, and makes it where it is missing. */
+int ownership_runtime(struct supervisor *supervisor, struct error *why);
+/* Opens and locks the runtime record, the first time and when its directory was lost. */
+int ownership_record(struct supervisor *supervisor, struct error *why);
 /* Refuses when another owns the gateway: something listens on its port, or holds its lock. */
 int ownership_check(struct supervisor *supervisor, struct error *why);
 

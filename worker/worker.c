@@ -1,29 +1,145 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "channel/control.h"
+#include "world/world.h"
+
+#define LOOK_MS 500
 
 static void finish(struct worker *worker)
 {
+	if (worker->finishing)
+		return;
 	worker->finishing = true;
+	loop_timer_arm(&worker->loop, &worker->look, 0);
 	if (worker->finish != NULL)
 		worker->finish(worker);
 	else
 		loop_stop(&worker->loop);
 }
 
+static int peer_pid(int fd)
+{
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+	    (peer.uid != getuid() && peer.uid != 0))
+		return -EPERM;
+	return peer.pid;
+}
+
+/* Who owns the gateway now, by the lock in the state directory; 0: not known. */
+static int owner_on_lock(const struct worker *worker)
+{
+	char path[PATH_MAX], text[32];
+	uint64_t pid;
+
+	snprintf(path, sizeof(path), "%s/" OWNER_LOCK_NAME,
+	    settings_string(worker->settings, worker->settings->state_dir));
+	if (file_read(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	return text_to_u64(text, INT_MAX, &pid) == 0 ? (int)pid : 0;
+}
+
+static bool gateway_lives(const struct worker *worker)
+{
+	/* A pidfd is readable from its process's end on. */
+	return worker->gateway_pid_fd >= 0 && !file_is_readable(worker->gateway_pid_fd);
+}
+
+/* Abandoned: is there still a gateway to serve, or another supervisor that does without us? */
+static void look(struct loop_timer *timer)
+{
+	struct worker *worker = timer->context;
+	int64_t now_ms = clock_boot_ms();
+	int owner = owner_on_lock(worker);
+
+	if (gateway_lives(worker))
+		worker->gateway_gone_ms = 0;
+	else if (worker->gateway_gone_ms == 0)
+		worker->gateway_gone_ms = now_ms;
+	if (owner == 0 || owner == worker->owner_pid)
+		worker->owner_came_ms = 0;
+	else if (worker->owner_came_ms == 0)
+		worker->owner_came_ms = now_ms;
+	if ((worker->gateway_gone_ms != 0 && now_ms - worker->gateway_gone_ms >= WORKER_LINGER_MS) ||
+	    (worker->owner_came_ms != 0 && now_ms - worker->owner_came_ms >= WORKER_CLAIM_MS))
+		finish(worker);
+	else
+		loop_timer_arm(&worker->loop, timer, now_ms + LOOK_MS);
+}
+
 static void supervisor_gone(struct worker *worker)
 {
+	int fd = worker->channel.fd;
+
 	loop_source_retire(&worker->channel);
-	close(CHANNEL_FD);
-	if (worker->abandoned != NULL)
+	file_close(&fd);
+	if (worker->finishing)
+		return;
+	worker->gateway_gone_ms = worker->owner_came_ms = 0;
+	look(&worker->look);
+	if (worker->abandoned != NULL && !worker->finishing)
 		worker->abandoned(worker);
+}
+
+static void take_listener(struct worker *worker, uint32_t which, int fd)
+{
+	int earlier;
+
+	if (which >= LISTENER_COUNT || fd < 0) {
+		file_close(&fd);
+		return;
+	}
+	earlier = worker->listeners[which];
+	worker->listeners[which] = fd;
+	if (worker->listener != NULL)
+		worker->listener(worker, (enum listener_index)which, fd);
+	file_close(&earlier);
+}
+
+static void message_came(struct worker *worker, const struct message *message, int passed_fd)
+{
+	switch (message->type) {
+	case MESSAGE_FINISH:
+		file_close(&passed_fd);
+		finish(worker);
+		return;
+	case MESSAGE_LISTENER:
+		take_listener(worker, message->listener.which, passed_fd);
+		return;
+	case MESSAGE_GATEWAY_STARTED:
+		file_close(&worker->gateway_pid_fd);
+		worker->gateway_pid_fd = passed_fd;
+		passed_fd = -1;
+		break;
+	case MESSAGE_GATEWAY_GONE:
+		file_close(&worker->gateway_pid_fd);
+		break;
+	default:
+		break;
+	}
+	if (worker->message != NULL)
+		worker->message(worker, message, passed_fd);
 	else
-		loop_stop(&worker->loop);
+		file_close(&passed_fd);
 }
 
 static void channel_readable(struct loop_source *source, uint32_t events)
@@ -34,7 +150,7 @@ static void channel_readable(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	while (worker->channel.fd >= 0) {
-		int got = message_receive(CHANNEL_FD, &message, &passed_fd);
+		int got = message_receive(worker->channel.fd, &message, &passed_fd);
 
 		if (got == -EAGAIN)
 			return;
@@ -42,12 +158,7 @@ static void channel_readable(struct loop_source *source, uint32_t events)
 			supervisor_gone(worker);
 			return;
 		}
-		if (message.type == MESSAGE_FINISH)
-			finish(worker);
-		else if (worker->message != NULL)
-			worker->message(worker, &message, passed_fd);
-		else if (passed_fd >= 0)
-			close(passed_fd);
+		message_came(worker, &message, passed_fd);
 	}
 }
 
@@ -59,24 +170,96 @@ static void signal_came(struct loop *loop, const struct signalfd_siginfo *info)
 		finish(worker);
 }
 
-int worker_init(struct worker *worker, struct error *why)
+/* Says who we are, and gives back what an earlier supervisor had opened. */
+static void introduce(struct worker *worker, bool with_listeners)
 {
-	struct message hello = {0};
-	sigset_t signals;
-	int result;
+	struct message message = {0};
 
-	worker->settings = settings_map(SETTINGS_FD, why);
-	if (worker->settings == NULL)
-		return why->code;
+	for (uint32_t i = 0; with_listeners && i < LISTENER_COUNT; i++) {
+		if (worker->listeners[i] < 0)
+			continue;
+		memset(&message, 0, sizeof(message));
+		message.listener.which = i;
+		message_send(worker->channel.fd, MESSAGE_LISTENER, &message, worker->listeners[i]);
+	}
+	message.hello = worker->hello;
+	message_send(worker->channel.fd, MESSAGE_HELLO, &message, -1);
+}
+
+/* A new supervisor. While the old one's channel is open there is none: somebody else is refused. */
+static void supervisor_came(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = source->context;
+	int fd CLOSE_ON_RETURN = world_accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int pid = fd < 0 ? -1 : peer_pid(fd);
+
+	(void)events;
+	/* The end of the old channel may be waiting in the same turn. */
+	if (worker->channel.fd >= 0)
+		channel_readable(&worker->channel, EPOLLIN);
+	if (pid < 0 || worker->channel.fd >= 0 || worker->finishing ||
+	    loop_source_watch(&worker->loop, &worker->channel, fd, EPOLLIN) < 0)
+		return;
+	fd = -1; /* the channel's now */
+	worker->owner_pid = pid;
+	loop_timer_arm(&worker->loop, &worker->look, 0);
+	introduce(worker, true);
+	if (worker->taken_back != NULL)
+		worker->taken_back(worker);
+}
+
+static int watch_signals(struct worker *worker)
+{
+	sigset_t signals;
+
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	return loop_signals_watch(&worker->loop, &signals, signal_came, worker);
+}
+
+/* Without it the worker works, and cannot be taken back. */
+static void listen_for_supervisors(struct worker *worker)
+{
+	int fd = control_listen_at(
+	    settings_string(worker->settings, worker->settings->runtime_dir), worker->name, NULL);
+
+	worker->socket.callback = supervisor_came;
+	worker->socket.context = worker;
+	if (fd >= 0 && loop_source_watch(&worker->loop, &worker->socket, fd, EPOLLIN) < 0)
+		close(fd);
+}
+
+static void know_oneself(struct worker *worker)
+{
+	struct message_hello *hello = &worker->hello;
+
+	hello->pid = getpid();
+	text_copy(hello->name, sizeof(hello->name), worker->name);
+	file_identity("/proc/self/exe", &hello->program_device, &hello->program_inode);
+	file_identity("/proc/self/fd/1", &hello->output_device, &hello->output_inode);
+	hello->settings_hash = hash_bytes(worker->settings, sizeof(*worker->settings));
+	worker->owner_pid = peer_pid(CHANNEL_FD);
+}
+
+int worker_init(struct worker *worker, struct error *why)
+{
+	int result;
+
+	worker->gateway_pid_fd = worker->channel.fd = worker->socket.fd = -1;
+	for (int i = 0; i < LISTENER_COUNT; i++)
+		worker->listeners[i] = -1;
+	worker->settings = settings_map(SETTINGS_FD, why);
+	if (worker->settings == NULL)
+		return why->code;
 	result = loop_init(&worker->loop);
 	if (result < 0)
 		return error_set(why, result, "The event loop cannot be made: %s.", strerror(-result));
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	result = loop_signals_watch(&worker->loop, &signals, signal_came, worker);
+	worker->look.callback = look;
+	worker->look.context = worker;
+	result = watch_signals(worker);
 	if (result < 0)
 		return error_set(why, result, "Signals cannot be watched: %s.", strerror(-result));
 	worker->channel.callback = channel_readable;
@@ -87,9 +270,10 @@ int worker_init(struct worker *worker, struct error *why)
 		    "holdfast-%s is a part of Holdfast and is started by the supervisor: use \"holdfast "
 		    "run\".",
 		    worker->name);
-	hello.hello.pid = getpid();
-	strncpy(hello.hello.name, worker->name, sizeof(hello.hello.name) - 1);
-	worker_send(worker, MESSAGE_HELLO, &hello);
+	world_fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	know_oneself(worker);
+	listen_for_supervisors(worker);
+	introduce(worker, false);
 	return 0;
 }
 
@@ -97,16 +281,16 @@ void worker_drop_rights(void)
 {
 	const struct rlimit none = {0, 0};
 
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &none);
+	world_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	world_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	world_setrlimit(RLIMIT_CORE, &none);
 }
 
 int worker_send(struct worker *worker, enum message_type type, struct message *message)
 {
 	if (worker->channel.fd < 0)
 		return -EPIPE;
-	return message_send(CHANNEL_FD, type, message, -1);
+	return message_send(worker->channel.fd, type, message, -1);
 }
 
 int worker_run(struct worker *worker)

@@ -4,23 +4,31 @@
 Usage: cli_test.py BUILD_DIRECTORY. Prints TAP. What needs a supervisor uses the real one.
 """
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
 import pathlib
 import pty
 import re
 import select
+import shlex
+import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 HOLDFAST = str(BUILD / "holdfast")
-COMMANDS = ["run", "status", "events", "start", "stop", "restart", "pause", "resume", "check", "completion", "version",
-            "help"]
+COMMANDS = ["run", "status", "events", "start", "stop", "restart", "pause", "resume", "reload", "upgrade", "check",
+            "completion", "version", "help"]
 TESTS = []
 DEADLINE_S = 30
 
@@ -82,7 +90,7 @@ class Place:
     def wait_until(self, state):
         self.wait_for(lambda: self.status()["state"] == state, f'state "{state}"')
 
-    def close(self):
+    def close_supervisor(self):
         if self.supervisor:
             # A second SIGINT does not wait for gateways that a test made stubborn.
             for _ in range(2):
@@ -96,6 +104,10 @@ class Place:
                 self.supervisor.kill()
                 self.supervisor.wait()
             self.log.close()
+            self.supervisor = None
+
+    def close(self):
+        self.close_supervisor()
         subprocess.run(["rm", "-rf", str(self.root)], check=False)
 
 
@@ -193,7 +205,7 @@ def _(place):
 
 @test("without a supervisor each command says so with status 3")
 def _(place):
-    for command in ("status", "start", "stop", "restart", "pause", "resume"):
+    for command in ("status", "start", "stop", "restart", "pause", "resume", "reload", "upgrade"):
         result = place.run(command)
         expect(result.returncode == 3 and not result.stdout, command, result)
         expect("No supervisor is running" in one_sentence(result), result.stderr)
@@ -555,6 +567,45 @@ def _(place):
     expect(place.status()["paused"] is False)
 
 
+@test("reload follows edited settings, refuses wrong ones, and leaves the gateway alone")
+def _(place):
+    place.write_settings("{}")
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    before = place.status()
+    place.write_settings('{ gateway: { stopTimeout: "7s", env: { A: "hunter2" } } }')
+    result = place.run("reload")
+    expect(result.returncode == 0 and not result.stderr, result)
+    expect(result.stdout.decode().splitlines()[1:] == [
+        'gateway.env: from [] to ["A"], with the gateway\'s next start (holdfast restart)',
+        'gateway.stopTimeout: from "330s" to "7s", now'], result)
+    place.write_settings('{ gateway: { stopTimeout: "soon" } }')
+    result = place.run("reload", "--json")
+    answer = json.loads(result.stdout)
+    expect(result.returncode == 1 and answer["ok"] is False and "holdfast.json:1:" in answer["message"], result)
+    expect(answer["changes"] == [], answer)
+    place.write_settings('{ gateway: { stopTimeout: "7s", env: { A: "hunter2" } } }')
+    answer = json.loads(place.run("reload", "--json").stdout)
+    expect(answer["ok"] is True and answer["changes"] == [], answer)
+    place.wait_until("running")
+    after = place.status()
+    for whose, what in (("gateway", "pid"), ("gateway", "startedAt"), ("supervisor", "pid")):
+        expect(before[whose][what] == after[whose][what], before, after)
+
+
+@test("upgrade lets the programs take over, and leaves the gateway alone")
+def _(place):
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    before = place.status()
+    result = place.run("upgrade")
+    expect(result.returncode == 0 and b"not touched" in result.stdout, result)
+    place.wait_until("running")
+    after = place.status()
+    for whose, what in (("gateway", "pid"), ("gateway", "startedAt"), ("supervisor", "pid")):
+        expect(before[whose][what] == after[whose][what], before, after)
+
+
 @test("start with every worker dead: commands go on working")
 def _(place):
     place.supervise("sleep", "1000")
@@ -610,6 +661,380 @@ def _(place):
         expect(answer["state"] == "no-supervisor" and answer["gateway"]["pid"] == pid, answer)
     finally:
         os.kill(pid, signal.SIGKILL)
+
+# What the supervisor executes this program for
+
+CHANNEL_FD, SETTINGS_FD = 3, 4
+SETTINGS_MESSAGE = struct.Struct("=HHI II 384s 2048s")  # struct message with struct message_settings
+SEALS = 0xf  # seal, shrink, grow, write
+STAND_IN = """\
+#!{python}
+import json, os, sys
+descriptors = {{}}
+for name in os.listdir("/proc/self/fd"):
+    try:
+        descriptors[name] = os.readlink("/proc/self/fd/" + name)
+    except OSError:
+        pass
+with open(os.environ["STAND_IN_REPORT"] + ".new", "w") as report:
+    json.dump({{"arguments": sys.argv[1:], "descriptors": descriptors, "environment": dict(os.environ),
+               "settings": open("/proc/self/fd/4", "rb").read().hex() if "4" in descriptors else None}}, report)
+os.rename(report.name, os.environ["STAND_IN_REPORT"])
+"""
+
+
+@contextlib.contextmanager
+def high(*descriptors):
+    """Copies that are out of the way of low numbers."""
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50 + number) for number, fd in enumerate(descriptors)]
+    try:
+        yield copies
+    finally:
+        for fd in copies:
+            os.close(fd)
+
+
+def execute(place, program, name, arguments, descriptors, before=""):
+    """Runs the program under another name, with these as its descriptors from 3 on (None: closed)."""
+    with high(*[fd for fd in descriptors if fd is not None]) as copies:
+        waiting, moves = iter(copies), ""
+        for number, fd in enumerate(descriptors, 3):
+            moves += f" {number}<&-" if fd is None else f" {number}<&{next(waiting)}"
+        moves += "".join(f" {copy}<&-" for copy in copies)
+        script = f'{before}{f"exec{moves};" if moves else ""} exec -a {name} {shlex.quote(program)} "$@"'
+        return subprocess.run(["bash", "-c", script, "bash", *arguments], env=place.environment, cwd=place.root,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60, pass_fds=copies, check=False)
+
+
+def read_again(place, *arguments, in_force=None):
+    """What holdfast-settings says: its result, the message, and the settings it passed, or None."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        result = execute(place, HOLDFAST, "holdfast-settings", arguments, [theirs.fileno(), in_force])
+        theirs.close()
+        packet, passed, _, _ = socket.recv_fds(ours, 8192, 4)
+    expect(not result.stdout and not result.stderr, result)
+    expect(len(packet) == SETTINGS_MESSAGE.size and len(passed) <= 1, len(packet), passed, result)
+    _, _, size, refused, changed, sentence, changes = SETTINGS_MESSAGE.unpack(packet)
+    expect(size == len(packet))
+    message = {"refused": refused, "changed": changed, "sentence": sentence.partition(b"\0")[0].decode(),
+               "changes": changes.partition(b"\0")[0].decode()}
+    expect(bool(refused) == (not passed) == (result.returncode == 78), message, result)
+    if passed:
+        expect(fcntl.fcntl(passed[0], fcntl.F_GET_SEALS) == SEALS, "the settings are not sealed")
+    return result, message, passed[0] if passed else None
+
+
+def stage(place):
+    """A holdfast whose supervisor is a stand-in that reports what it was given."""
+    folder = place.root / "stage"
+    folder.mkdir()
+    shutil.copy(HOLDFAST, folder / "holdfast")
+    (folder / "holdfast-supervise").write_text(STAND_IN.format(python=os.path.realpath(sys.executable)))
+    (folder / "holdfast-supervise").chmod(0o755)
+    place.environment["STAND_IN_REPORT"] = str(place.root / "report")
+    return str(folder / "holdfast")
+
+
+def reported(place, result):
+    expect(result.returncode == 0, result)
+    return json.loads((place.root / "report").read_text())
+
+
+def instance_of(state_dir):
+    """FNV-1a, 64 bits, as it stands in the settings."""
+    value = 0xcbf29ce484222325
+    for byte in str(state_dir).encode():
+        value = (value ^ byte) * 0x100000001b3 % 2**64
+    return value.to_bytes(8, sys.byteorder)
+
+
+@test("run becomes the supervisor with its own arguments, to be read again")
+def _(place):
+    arguments = ["gateway", "run", "--state-dir", "state", "--supervised", "--", "sleep", "1 2"]
+    seen = reported(place, execute(place, stage(place), "holdfast", arguments, [],
+                                   before="export HOLDFAST_GENERATION=1:2:3; "))
+    expect(seen["arguments"] == ["--", *arguments], seen["arguments"])
+    expect("holdfast-settings" in seen["descriptors"]["4"], seen["descriptors"])
+    expect("HOLDFAST_GENERATION" not in seen["environment"], "the mark of a gateway is passed on")
+
+
+@test("the service manager's descriptors are moved away and named, and what has no name of ours is closed")
+def _(place):
+    program = stage(place)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(7)]
+        links = [os.readlink(f"/proc/self/fd/{file.fileno()}") for file in files]
+        names = f"holdfast-api:Stored:holdfast.socket::{'x' * 33}:holdfast-relay"
+        seen = reported(place, execute(
+            place, program, "holdfast", ["run", "--", "true"], [file.fileno() for file in files],
+            before=f"export LISTEN_PID=$$ LISTEN_FDS=7 LISTEN_FDNAMES={names}; "))
+    option, *rest = seen["arguments"]
+    expect(rest == ["--", "run", "--", "true"], rest)
+    found = re.fullmatch(r"--descriptors=holdfast-api:(\d+),holdfast-relay:(\d+)", option)
+    expect(found and min(int(fd) for fd in found.groups()) >= 10, option)
+    expect([seen["descriptors"][fd] for fd in found.groups()] == [links[0], links[5]], option, seen["descriptors"])
+    left = [fd for fd, link in seen["descriptors"].items() if link in links]
+    expect(sorted(left) == sorted(found.groups()), left)
+    expect("holdfast-settings" in seen["descriptors"]["4"], seen["descriptors"])
+    expect(not [name for name in seen["environment"] if name.startswith("LISTEN_")], seen["environment"])
+
+
+@test("at most 16 descriptors are taken over, and those of another process are left alone")
+def _(place):
+    program = stage(place)
+    with open("/dev/null", "rb") as null:
+        seen = reported(place, execute(
+            place, program, "holdfast", ["run", "--", "true"], [null.fileno()] * 20,
+            before=f"export LISTEN_PID=$$ LISTEN_FDS=20 LISTEN_FDNAMES={':'.join('n' * 20)}; "))
+        kept = seen["arguments"][0].removeprefix("--descriptors=").split(",")
+        expect(len(set(kept)) == 16, seen["arguments"])
+        expect(all(seen["descriptors"][entry.partition(":")[2]] == "/dev/null" for entry in kept), seen)
+        for variables in ("LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_PID=$$ LISTEN_FDS=x", "LISTEN_PID=$$ LISTEN_FDS=-1",
+                          "LISTEN_PID=$$ LISTEN_FDS=99999999999", "LISTEN_FDS=1", "LISTEN_PID=$$",
+                          "LISTEN_PID= LISTEN_FDS="):
+            seen = reported(place, execute(place, program, "holdfast", ["run", "--", "true"], [null.fileno()],
+                                           before=f"export LISTEN_FDNAMES=a {variables}; "))
+            expect(seen["arguments"] == ["--", "run", "--", "true"], variables, seen["arguments"])
+            expect(seen["descriptors"]["3"] == "/dev/null", variables, seen["descriptors"])
+
+
+@test("settings that are read again come sealed, with what changes and what waits for a start")
+def _(place):
+    arguments = ["run", "--", "sleep", "1000"]
+    place.write_settings('{ gateway: { stopTimeout: "330s", env: { A: "hunter2" } } }')
+    _, message, first = read_again(place, *arguments)
+    expect(message["changed"] == 0 and message["changes"] == "" and "another version" in message["sentence"], message)
+    _, message, same = read_again(place, *arguments, in_force=first)
+    expect(message["changed"] == 0 and message["sentence"] == "No setting has changed.", message)
+
+    place.write_settings('{ gateway: { stopTimeout: "5m", env: { A: "hunter3" } }, retention: { days: 9 } }')
+    _, message, second = read_again(place, *arguments, in_force=first)
+    later = "with the gateway's next start (holdfast restart)"
+    expect(message["changes"].splitlines() == [
+        f'gateway.env: ["A"] with other values, which are not shown, {later}',
+        'gateway.stopTimeout: from "330s" to "5m", now', "retention.days: from 30 to 9, now"], message)
+    expect(message["changed"] == 3 and "3 settings have changed, 1 of them for the gateway" in message["sentence"], message)
+
+    _, message, third = read_again(place, "run", "--", "sleep", "2000", in_force=second)
+    expect(message["changed"] == 1 and "1000" in message["changes"] and later in message["changes"], message)
+    for fd in (first, same, second, third):
+        os.close(fd)
+
+
+@test("settings in force that cannot be read are no reason to refuse the new ones")
+def _(place):
+    with open("/dev/null", "rb") as null, tempfile.TemporaryFile() as file:
+        file.write(bytes(200000))
+        file.flush()
+        for in_force in (None, null.fileno(), file.fileno()):
+            _, message, fd = read_again(place, "run", "--", "true", in_force=in_force)
+            expect(fd is not None and message["changed"] == 0 and message["changes"] == "", message)
+            os.close(fd)
+
+
+@test("settings that cannot be followed are refused with the sentence, and no descriptor is passed")
+def _(place):
+    arguments = ["run", "--", "sleep", "1000"]
+    place.write_settings("{}")
+    _, _, in_force = read_again(place, *arguments)
+    cases = [
+        (arguments, {}, '{\n  gateway: { stopTimeout: "soon" } }', ["holdfast.json:2:", "soon"]),
+        (["run", "--", "no-such-program-here"], {}, "{}", ["no-such-program-here"]),
+        (["run", "--port", "x", "--", "sleep", "1000"], {}, "{}", ["--port x", "from 1 to 65535"]),
+        (["run", "--of-an-older-version", "--", "sleep", "1000"], {}, "{}", ["--of-an-older-version"]),
+        (["status"], {}, "{}", ["holdfast run"]),
+        (["run", "--help"], {}, "{}", ["holdfast run"]),
+        ([], {}, "{}", ["holdfast run"]),
+        (["run", "--state-dir", "elsewhere", "--", "sleep", "1000"], {}, "{}",
+         ["The state directory cannot change while Holdfast runs", "elsewhere"]),
+        (arguments, {"HOLDFAST_RUNTIME_DIR": "/tmp/elsewhere"}, "{}",
+         ["The runtime directory cannot change while Holdfast runs", "/tmp/elsewhere"]),
+        (arguments, {}, '{ gateway: { kind: "openclaw" } }', ["gateway.kind cannot change while Holdfast runs"]),
+    ]
+    for words, environment, text, sentences in cases:
+        place.write_settings(text)
+        before, place.environment = place.environment, dict(place.environment, **environment)
+        result, message, passed = read_again(place, *words, in_force=in_force)
+        place.environment = before
+        expect(result.returncode == 78 and passed is None and message["changes"] == "", words, message)
+        for sentence in sentences:
+            expect(sentence in message["sentence"], words, message)
+    os.close(in_force)
+
+
+@test("the supervisor's forms of this program are not for the command line")
+def _(place):
+    program = stage(place)
+    for name, arguments in (("holdfast-settings", ["run"]), ("holdfast-trial", []), ("holdfast-trial", ["/a", "/b"]),
+                            ("holdfast-trial", ["a", "/b", "--", "run"]), ("holdfast-trial", ["/a", "b", "--", "run"]),
+                            ("holdfast-trial", ["/a", "/b", "run", "run"])):
+        result = execute(place, program, name, arguments, [])
+        expect(result.returncode == 1 and "not for the command line" in one_sentence(result), name, arguments, result)
+    expect(not (place.root / "report").exists(), "a supervisor was started")
+
+
+@test("a trial has directories of its own, whatever else names them, and the instance of the original")
+def _(place):
+    program, state, runtime = stage(place), str(place.root / "trial-state"), str(place.root / "trial-runtime")
+    original = str(place.root / "original")
+    arguments = ["run", "--state-dir", original, "--", "sleep", "1000"]
+    with open("/dev/null", "rb") as null:
+        seen = reported(place, execute(place, program, "holdfast-trial", [state, runtime, "--", *arguments],
+                                       [null.fileno(), null.fileno()]))
+    settings = bytes.fromhex(seen["settings"])
+    expect(seen["arguments"] == ["--trial", "--", *arguments], seen["arguments"])
+    expect(seen["descriptors"]["3"] == "/dev/null", seen["descriptors"])
+    for directory in (state, runtime):
+        expect(directory.encode() + b"\0" in settings, directory)
+    for directory in (original, str(place.runtime), str(place.state)):
+        expect(directory.encode() + b"\0" not in settings, directory)
+    expect(instance_of(original) in settings and instance_of(state) not in settings, "the instance is not the original's")
+
+    place.write_settings("{ gatewy: 1 }")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        result = execute(place, program, "holdfast-trial", [state, runtime, "--", *arguments], [theirs.fileno()])
+        _, _, _, refused, _, sentence, _ = SETTINGS_MESSAGE.unpack(ours.recv(8192))
+    expect(result.returncode == 78 and "gatewy" in one_sentence(result), result)
+    expect(refused == 1 and b"gatewy" in sentence, sentence)
+    result = execute(place, program, "holdfast-trial", [state, runtime, "--", "status"], [])
+    expect(result.returncode == 78 and "holdfast run" in one_sentence(result), result)
+
+
+# A supervisor of our own making
+
+class Answering:
+    """Stands at the control socket and answers each request with what `answer` makes of it; None: no answer."""
+
+    def __init__(self, runtime, answer):
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        self.path, self.requests = str(runtime / "control"), []
+        self.answer = answer
+
+    def __enter__(self):
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(self.path)
+        self.listener.listen(8)
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+        return self
+
+    def serve(self):
+        while True:
+            try:
+                caller, _ = self.listener.accept()
+            except OSError:
+                return
+            with caller:
+                self.requests.append(caller.recv(65536))
+                reply = self.answer(self.requests[-1])
+                if reply is not None:
+                    caller.send(reply)
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
+        os.unlink(self.path)
+
+
+def a_reply(place):
+    """The bytes of a real supervisor's answer, and a function that gives it another code, sentence and changes."""
+    place.supervise("sleep", "1000")
+    place.wait_until("running")
+    with Answering(place.root / "elsewhere", lambda request: None) as listening:
+        place.run("status", "--runtime-dir", str(place.root / "elsewhere"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+        asking.connect(str(place.runtime / "control"))
+        asking.send(listening.requests[0])
+        real = asking.recv(65536)
+    place.close_supervisor()
+
+    def altered(code, sentence, changes):
+        return real[:4] + struct.pack("=i 384s 2048s", code, sentence, changes) + real[4 + 4 + 384 + 2048:]
+    return altered
+
+
+@test("reload and upgrade say what the supervisor answers, in words and in JSON")
+def _(place):
+    altered = a_reply(place)
+    lines = b'gateway.stopTimeout: from "330s" to "5m", now\nretention.days: from 30 to 9, now\n'
+    for command, sentence, changes in (("reload", b"2 settings have changed.", lines),
+                                       ("upgrade", b"Upgraded: Holdfast 9 now supervises.", b"")):
+        with Answering(place.runtime, lambda request: altered(0, sentence, changes)) as asked:
+            result = place.run(command)
+            expect(result.returncode == 0 and result.stdout == sentence + b"\n" + changes, result)
+            answer = json.loads(place.run(command, "--json").stdout)
+            expect(answer == {"ok": True, "message": sentence.decode(), "state": "running",
+                              "changes": changes.decode().splitlines()}, answer)
+        expect(len(asked.requests) == 2, asked.requests)
+        if command == "upgrade":
+            for program in ("holdfast", "holdfast-supervise"):
+                expect(b"\0" + os.fsencode(BUILD / program) + b"\0" in asked.requests[0], program)
+
+        with Answering(place.runtime, lambda request: altered(-22, b"Refused, because\x1b[31m.", b"")):
+            result = place.run(command)
+            expect(result.returncode == 1 and not result.stdout and b"\x1b" not in result.stderr, result)
+            expect("Refused, because" in one_sentence(result), result)
+            result = place.run(command, "--json")
+            expect(result.returncode == 1 and json.loads(result.stdout)["ok"] is False, result)
+
+
+@test("reload waits while another change is still under way")
+def _(place):
+    altered = a_reply(place)
+    answers = iter([altered(-errno.EBUSY, b"Another change.", b"")] * 3 + [altered(0, b"Done.", b"")])
+    with Answering(place.runtime, lambda request: next(answers)) as asked:
+        result = place.run("reload")
+    expect(result.returncode == 0 and result.stdout == b"Done.\n" and not result.stderr, result)
+    expect(len(asked.requests) == 4, asked.requests)
+
+
+@test("an upgrade without a supervisor's program is refused before anything is asked")
+def _(place):
+    (place.root / "stage").mkdir()
+    shutil.copy(HOLDFAST, place.root / "stage" / "holdfast")
+    with Answering(place.runtime, lambda request: None) as asked:
+        result = subprocess.run([place.root / "stage" / "holdfast", "upgrade"], env=place.environment, timeout=30,
+                                capture_output=True, check=False)
+    if result.returncode == 1 and asked.requests:
+        raise Skip("Holdfast is installed on this machine")
+    expect(result.returncode == 1 and "holdfast-supervise is missing" in one_sentence(result), result)
+
+
+@test("programs in bin and libexec are found for an upgrade")
+def _(place):
+    libexec = place.root / "libexec" / "holdfast"
+    libexec.mkdir(parents=True)
+    (place.root / "bin").mkdir()
+    shutil.copy(HOLDFAST, place.root / "bin" / "holdfast")
+    shutil.copy(HOLDFAST, libexec / "holdfast-supervise")
+    with Answering(place.runtime, lambda request: None) as asked:
+        subprocess.run([place.root / "bin" / "holdfast", "upgrade"], env=place.environment, timeout=30,
+                       capture_output=True, check=False)
+    for program in (place.root / "bin" / "holdfast", libexec / "holdfast-supervise"):
+        expect(b"\0" + os.fsencode(program.resolve()) + b"\0" in asked.requests[0], program)
+
+
+@test("a supervisor of another version is named as such, with what to do")
+def _(place):
+    for reply in (None, b"\1\0\0\0", bytes(100)):
+        with Answering(place.runtime, lambda request: reply):
+            for command in ("status", "reload", "upgrade", "stop"):
+                result = place.run(command)
+                expect(result.returncode == 1, command, result)
+                sentence = one_sentence(result)
+                expect("another version" in sentence and "start it again once" in sentence, command, sentence)
+
+
+@test("a supervisor that ends while it is asked is not taken for another version's")
+def _(place):
+    altered = a_reply(place)
+    answers = iter([None, altered(0, b"", b"")])
+    with Answering(place.runtime, lambda request: next(answers)):
+        result = place.run("reload")
+        expect(result.returncode == 1 and "ended while it was asked" in one_sentence(result), result)
 
 
 def main():

@@ -5,10 +5,12 @@ usage: sentry_test.py SENTRY WORKER_HARNESS [NAME...]
 """
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
 import queue
+import random
 import shutil
 import socket
 import subprocess
@@ -70,16 +72,18 @@ class Place:
 
     def __init__(self, fifo=True):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-sentry-"))
-        self.state, self.runtime = self.root / "state", self.root / "runtime"
+        # As in life: the state on a disk, the rest on tmpfs.
+        self.memory = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-sentry-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+        self.state, self.runtime = self.root / "state", self.memory / "runtime"
         self.state.mkdir(0o700)
         self.runtime.mkdir(0o700)
         self.fifo = self.runtime / "console"
+        self.ring = self.runtime / "console.ring"
         self.console = -1
         if fifo:
             self.make_fifo()
 
     def make_fifo(self):
-        import fcntl
         os.mkfifo(self.fifo, 0o600)
         self.console = os.open(self.fifo, os.O_RDWR)
         fcntl.fcntl(self.console, 1031, PIPE_BYTES)  # F_SETPIPE_SZ
@@ -97,6 +101,7 @@ class Place:
         if self.console >= 0:
             os.close(self.console)
         shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.memory, ignore_errors=True)
 
 
 class Supervisor:
@@ -112,6 +117,8 @@ class Supervisor:
         threading.Thread(target=self.read, daemon=True).start()
         self.pid = self.expect("STARTED")["pid"]
         self.expect("HELLO")
+        if place.console >= 0:
+            self.say("CONSOLE", f"/proc/{os.getpid()}/fd/{place.console}")
 
     def read(self):
         for line in self.harness.stdout:
@@ -252,10 +259,14 @@ def the_console_goes_to_the_file_and_to_the_foreground():
 def a_console_that_comes_late_is_found():
     with Place(fifo=False) as place, Supervisor(place) as supervisor:
         supervisor.sync()
+        supervisor.say("NOTE", "said before it")
+        supervisor.sync()
         place.make_fifo()
         place.write("late\n")
+        supervisor.say("CONSOLE", place.fifo)
         wait_until(lambda: place.state.joinpath("console.log").exists() and "late\n" in place.log(), "the late line")
         supervisor.finish()
+        check(place.log().endswith("Z [holdfast] said before it\nlate\n"), f"what we said before comes before: {place.log()!r}")
 
 
 @test
@@ -303,7 +314,6 @@ def flood(place, seconds=2):
 
 
 def flood_floor(seconds=2):
-    import fcntl
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as cat:
         fcntl.fcntl(cat.stdin, 1031, PIPE_BYTES)
         writer = Writer(cat.stdin.fileno(), seconds)
@@ -728,16 +738,7 @@ def what_was_mended_between_the_start_and_the_watch_is_told_once_a_minute():
 
 
 @test
-def without_a_gateway_an_abandoned_sentry_ends():
-    with Place() as place, Supervisor(place) as supervisor:
-        place.write("last\n")
-        supervisor.say("CLOSE")
-        check(supervisor.expect("EXIT")["code"] == 0, "ended")
-        check(place.log() == "last\n", "and wrote what was there")
-
-
-@test
-def an_abandoned_sentry_drains_as_long_as_the_gateway_lives():
+def an_abandoned_sentry_drains_until_it_is_taken_back():
     with Place() as place, Gateway() as gateway, Supervisor(place) as supervisor:
         supervisor.say("GATEWAY_STARTED", 1, gateway.pid)
         supervisor.sync()
@@ -745,10 +746,64 @@ def an_abandoned_sentry_drains_as_long_as_the_gateway_lives():
         place.write("still here\n")
         wait_until(lambda: place.state.joinpath("console.log").exists() and "still here\n" in place.log(), "drained without a supervisor")
         supervisor.expect_none("EXIT", 0.5)
-        place.write("dying\n")
+        supervisor.say("CONNECT", "sentry")
+        check(supervisor.expect("HELLO")["pid"] == supervisor.pid, "the same sentry")
+        supervisor.say("CONSOLE", place.fifo)
+        supervisor.say("GATEWAY_STARTED", 1, gateway.pid)
+        place.write("Config invalid: as before\n")
+        check(supervisor.words(1)["words"] == WORDS["config"], "it goes on as before")
+        supervisor.finish()
+        check(place.log() == "still here\nConfig invalid: as before\n", "each line once")
+
+
+@test
+def an_abandoned_sentry_drains_on_after_the_gateways_end_and_then_ends():
+    with Place() as place, Gateway() as gateway, Supervisor(place) as supervisor:
+        supervisor.say("GATEWAY_STARTED", 1, gateway.pid)
+        supervisor.sync()
+        supervisor.say("CLOSE")
         gateway.kill()
-        check(supervisor.expect("EXIT")["code"] == 0, "ended with the gateway")
-        check(place.log() == "still here\ndying\n", "and wrote its last words")
+        place.write("its helper's last words\n")
+        wait_until(lambda: place.state.joinpath("console.log").exists() and place.log(), "drained")
+        place.write("and more")
+        check(supervisor.expect("EXIT")["code"] == 0, "ended")
+        check(place.log() == "its helper's last words\nand more", "and wrote what was there")
+
+
+class Counter:
+    """Writes numbered lines until it is told to stop, at most so many in a second."""
+
+    def __init__(self, place, lines_per_s, padding=""):
+        self.place, self.rate, self.padding, self.stopping = place, lines_per_s, padding, threading.Event()
+        self.written, self.longest_s = 0, 0.0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        began = time.monotonic()
+        while not self.stopping.wait(0.001):
+            due = int((time.monotonic() - began) * self.rate)
+            if due > self.written:
+                text, now = "".join(f"line {number} {self.padding}\n" for number in range(self.written, due)), time.perf_counter()
+                self.place.write(text)
+                self.written, self.longest_s = due, max(self.longest_s, time.perf_counter() - now)
+
+    def await_more(self, lines):
+        wanted = self.written + lines
+        wait_until(lambda: self.written >= wanted, "more lines")
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+
+    def check_all(self, log):
+        lines = log.split("\n")
+        numbers = [int(line.split()[1]) for line in lines[:-1] if line.startswith("line ")]
+        lost, doubled = set(range(self.written)) - set(numbers), len(numbers) - len(set(numbers))
+        check(not lost and not doubled, f"of {self.written} lines {len(lost)} lost ({sorted(lost)[:3]}), {doubled} doubled")
+        check(numbers == sorted(numbers), "in order")
+        check(len(numbers) == len(lines) - 1 and not lines[-1], "and nothing else")
+        check(all(line.endswith(" " + self.padding) for line in lines[:-1]), "and each whole")
 
 
 @test
@@ -756,29 +811,156 @@ def a_successor_takes_the_console_over_without_losing_a_line():
     with Place() as place, Gateway() as gateway, Supervisor(place) as first:
         first.say("GATEWAY_STARTED", 1, gateway.pid)
         first.sync()
-        stop, written = threading.Event(), [0]
-
-        def write_numbers():
-            while not stop.is_set():
-                place.write(f"line {written[0]}\n")
-                written[0] += 1
-                if written[0] % 50 == 0:
-                    time.sleep(0.001)
-
-        writer = threading.Thread(target=write_numbers)
-        writer.start()
-        wait_until(lambda: written[0] > 500, "some lines")
-        first.say("CLOSE")
+        counter = Counter(place, 50000)
+        counter.await_more(500)
         with Supervisor(place) as second:
-            check(first.expect("EXIT")["code"] == 0, "the first one let go")
-            begun = written[0]
-            wait_until(lambda: written[0] > begun + 500, "more lines")
-            stop.set()
-            writer.join()
+            second.sync()
+            counter.await_more(5000)
+            first.finish()
+            counter.await_more(5000)
+            counter.stop()
             second.say("GATEWAY_STARTED", 1, gateway.pid)
             second.finish()
-        numbers = sorted(int(line.split()[1]) for line in place.log().splitlines())
-        check(numbers == list(range(written[0])), f"{written[0]} written, {len(numbers)} found")
+        counter.check_all(place.log())
+
+
+@test
+def while_a_stuck_foreground_keeps_a_sentry_from_ending_it_goes_on_draining():
+    with Place() as place:
+        stuck = place.root / "stuck"
+        os.mkfifo(stuck)
+        held = os.open(stuck, os.O_RDWR)
+        with Supervisor(place, stdout=stuck) as first, Supervisor(place, stdout="/dev/null") as second:
+            first.sync()
+            counter = Counter(place, 30000, "z" * 90)
+            counter.await_more(10000)
+            first.say("FINISH")
+            counter.longest_s = 0
+            check(first.expect("EXIT")["code"] == 0, "ended")
+            counter.stop()
+            print(f"# longest write meanwhile {counter.longest_s * 1000:.0f} ms")
+            check(counter.longest_s < 0.5, "and nobody waited for it")
+            second.finish()
+            counter.check_all(place.log())
+        os.close(held)
+
+
+def kill_often(place, counter, kills, longest_s):
+    for _ in range(kills):
+        with Supervisor(place, stdout="/dev/null") as supervisor:
+            time.sleep(random.uniform(0, longest_s))  # no event: the kill is to come at any moment
+            supervisor.say("SIGNAL", 9)
+            supervisor.expect("EXIT")
+    counter.stop()
+    with Supervisor(place, stdout="/dev/null") as last:
+        last.finish()
+
+
+def seeded():
+    seed = os.environ.get("HOLDFAST_SEED") or str(random.randrange(1 << 32))
+    random.seed(seed)
+    print(f"# HOLDFAST_SEED={seed}")
+
+
+@test
+def a_sentry_killed_a_hundred_times_loses_and_doubles_nothing():
+    seeded()
+    with Place() as place:
+        counter = Counter(place, 1000)
+        kill_often(place, counter, 100, 0.03)
+        print(f"# {counter.written} lines, 100 kills")
+        check(counter.written > 1000, "there was something to lose")
+        counter.check_all(place.log())
+
+
+@test
+def nor_in_a_flood_that_is_in_all_its_hands_at_once():
+    seeded()
+    # About 20 MB/s, and files that rotate several times.
+    with Place() as place:
+        counter = Counter(place, 100000, "y" * 190)
+        kill_often(place, counter, 50, 0.02)
+        print(f"# {counter.written} lines, 50 kills")
+        counter.check_all(place.log())
+
+
+@test
+def one_killed_while_its_disk_was_full_leaves_its_lines_and_its_counts():
+    with Place() as place, full_disk(place) as (options, cure):
+        if cure is None:
+            raise Skip("no disk can be mounted here")
+        with Supervisor(place, stdout="/dev/null") as first:
+            Writer(place.console, 0.2).thread.join()
+            first.expect("CONSOLE_DROPPED", 60)
+            place.write("the last that is dropped\n")
+            first.sync()
+            first.say("SIGNAL", 9)
+            first.expect("EXIT")
+        before = len(place.log())
+        check(cure() == 0, "the disk is made larger")
+        with Supervisor(place, stdout="/dev/null") as second:
+            wait_until(lambda: "were dropped here: the disk was full\n" in place.log(), "the notice in the file")
+            check(len(place.log()) > before + 900000, "what the first one kept is written")
+            second.finish()
+
+
+@test
+def another_console_comes_after_what_is_left_in_the_first():
+    with Place() as place, Supervisor(place) as supervisor:
+        place.write("one\n")
+        wait_until(lambda: place.state.joinpath("console.log").exists() and place.log() == "one\n", "the first console is read")
+        shutil.rmtree(place.runtime)
+        place.write("two\n")
+        wait_until(lambda: place.log() == "one\ntwo\n", "also when its directory is gone")
+        place.runtime.mkdir(0o700)
+        old = place.console
+        place.make_fifo()
+        place.write("four\n")
+        os.write(old, b"three\n" * 10000)
+        supervisor.say("CONSOLE", place.fifo)
+        wait_until(lambda: place.log().endswith("four\n"), "the new one is read")
+        check(place.log() == "one\ntwo\n" + "three\n" * 10000 + "four\n", "after the old one")
+        os.close(old)
+
+        # Its memory has moved to the new place as well.
+        check(place.ring.exists(), "the ring is there again")
+        counter = Counter(place, 20000)
+        counter.await_more(100)
+        supervisor.say("SIGNAL", 9)
+        supervisor.expect("EXIT")
+        counter.stop()
+        with Supervisor(place) as second:
+            second.finish()
+        counter.check_all(place.log().split("four\n")[1])
+
+
+@test
+def damaged_memory_of_a_predecessor_is_said():
+    with Place() as place:
+        place.ring.write_bytes(b"nonsense" * 1000)
+        place.ring.chmod(0o600)
+        with Supervisor(place) as supervisor:
+            place.write("goes on\n")
+            supervisor.expect("CONSOLE_DROPPED")
+            supervisor.finish()
+        check("[holdfast] Lines may be missing here" in place.log() and place.log().endswith("goes on\n"), place.log())
+
+
+@test
+def a_full_runtime_directory_costs_nothing_but_the_safety():
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Place(fifo=False) as place:
+        if os.geteuid() != 0 or libc.mount(b"none", bytes(place.runtime), b"tmpfs", 0, b"size=64k,mode=700") != 0:
+            raise Skip("no disk can be mounted here")
+        try:
+            place.make_fifo()
+            with Supervisor(place) as supervisor:
+                lines = "".join(f"line {number}\n" for number in range(50000))
+                place.write(lines)
+                supervisor.finish()
+                check(place.log() == lines, "every line is in the file")
+        finally:
+            libc.umount2(bytes(place.runtime), 2)
 
 
 def main():

@@ -5,10 +5,22 @@
 #include "tests/simulation/plants.h"
 #include "tests/simulation/world.h"
 
-static void save(struct world *world)
+void world_save(struct world *world)
 {
 	world->saved = world->machine;
+	world->has_record = true;
+	world->record_present = world->knows_gateway;
 	checks_saved(world);
+}
+
+/* Death comes between two actions, and inside of one, as well as between two events. */
+static bool dies_now(struct world *world, const char *when, int64_t value)
+{
+	if (world->temper.dies == 0 || random_below(&world->random, 20000) >= world->temper.dies)
+		return false;
+	trace_note(&world->trace, world->now_ms, when, value);
+	world_begin_life(world);
+	return true;
 }
 
 static void answer(struct world *world, struct supervision_event event)
@@ -22,6 +34,7 @@ static void adopt(struct world *world)
 {
 	struct gateway_process *gateway = &world->gateway;
 
+	world->knows_gateway = true;
 	if (world->now_ms < world->adopt_silent_until_ms)
 		return;
 	if (!gateway->alive || gateway->generation != world->machine.generation) {
@@ -34,19 +47,26 @@ static void adopt(struct world *world)
 		gateway_exit(world, gateway_draw_exit(world));
 }
 
+/* Until it is on record the child waits at a gate: with the supervisor's death it ends, and was none. */
 static void spawn(struct world *world, uint64_t generation)
 {
 	struct supervision_event event = {.type = ON_SPAWNED};
+	uint32_t life = world->lives;
 	int error = 0;
 
+	if (dies_now(world, "the supervisor is killed before the child is on record", 0))
+		return;
 	if (gateway_spawn(world, generation, &error)) {
-		world->record_present = true;
+		world->knows_gateway = true;
+		world_save(world);
+		world->gateway.alive =
+		    !dies_now(world, "the supervisor is killed before it opens the gate", 0);
 	} else {
 		event.type = ON_SPAWN_FAILED;
 		event.value = error;
 	}
-	save(world);
-	answer(world, event);
+	if (life == world->lives)
+		answer(world, event);
 }
 
 static void kill_tree(struct world *world, uint64_t generation)
@@ -97,12 +117,16 @@ static void carry_out_one(struct world *world, const struct supervision_action *
 		record(world, action);
 		break;
 	case DO_SAVE:
-		save(world);
+		world_save(world);
 		break;
 	case DO_REFUSE:
 		break;
 	case DO_FINISH:
-		world->record_present = false;
+		/* It waits for its workers before it leaves, and may be killed meanwhile. */
+		if (random_permille(&world->random, 700)) {
+			world->knows_gateway = false;
+			world_save(world);
+		}
 		world->finished = true;
 		break;
 	}
@@ -110,15 +134,13 @@ static void carry_out_one(struct world *world, const struct supervision_action *
 
 void carry_out(struct world *world, const struct supervision_actions *actions)
 {
+	uint32_t life = world->lives;
+
 	for (uint32_t i = 0; i < actions->count && !world_violated(world); i++) {
 		checks_action(world, &actions->list[i]);
 		carry_out_one(world, &actions->list[i]);
-		/* Death comes between two actions as well as between two events. */
-		if (world->temper.dies != 0 && random_below(&world->random, 20000) < world->temper.dies) {
-			trace_note(&world->trace, world->now_ms, "the supervisor is killed after action", i);
-			world_begin_life(world);
+		if (life != world->lives || dies_now(world, "the supervisor is killed after action", i))
 			return;
-		}
 	}
 }
 
@@ -127,24 +149,24 @@ void world_begin_life(struct world *world)
 {
 	struct random *random = &world->random;
 	struct supervision_event event = {.type = ON_START, .reason = REASON_FIRST_START};
-	bool left = world->gateway.alive || (gateway_tree_left(world, false) && world->record_present);
 
 	world_forget_messages(world);
 	world->result_count = 0;
-	world->finished = world->watches_config = false;
+	world->finished = world->watches_config = world->knows_gateway = false;
 	world->quiet_until_ms = 0;
 	world->gateway.child = false;
+	world->lives++;
 	supervision_init(&world->machine, &world->settings, 1);
-	if (world->lives++ > 0)
+	if (world->has_record)
 		supervision_inherit(&world->machine, &world->saved);
 	world->adopt_silent_until_ms =
 	    random_permille(random, 400) ? world->now_ms + random_duration(random, 1000, 600000) : 0;
-	if (left || (world->record_present && random_permille(random, 500))) {
+	if (world->record_present || world->machine.before != STATE_ADOPTING) {
 		event.type = ON_FOUND;
 		event.reason = REASON_NONE;
 		event.generation = world->machine.generation;
 	}
-	checks_new_life(world, event.type == ON_FOUND);
+	checks_new_life(world);
 	event.now_ms = world->now_ms;
 	world->results[world->result_count++] = event; /* before anything else */
 }

@@ -44,7 +44,8 @@ static const struct {
     [CHECK_PARKED_SAYS_WHY] = {"parked-says-why",
         "parked has a recorded reason and tries again within 40 minutes"},
     [CHECK_INCIDENTS] = {"incidents",
-        "every failure opens an incident with a new number, and each ends recovered or stopped, on record"},
+        "every failure and nothing else opens an incident with a new number, and each ends recovered or "
+        "stopped, on record"},
     [CHECK_ACTIONS_FIT] = {"actions-fit",
         "no event meets a cell that does not exist, and each step asks for one answer at most"},
     [CHECK_PAUSED_IS_PASSIVE] = {"paused-is-passive",
@@ -59,6 +60,12 @@ static const struct {
         "the supervisor ends when it is to, and then nothing of the gateway is left"},
     [CHECK_UNKILLABLE_IS_TOLD] = {"unkillable-is-told",
         "what cannot be killed and holds the port or the lock is told of after 30 s"},
+    [CHECK_INSIDE_BUDGET] = {"inside-budget",
+        "the gateway's own tree is granted three restarts in any hour, over all lives of the supervisor"},
+    [CHECK_WAIT_OUTLIVES] = {"wait-outlives",
+        "a wait is neither shortened nor lengthened by the supervisor's death"},
+    [CHECK_ORDERS_OUTLIVE] = {"orders-outlive",
+        "what was asked for and answered is carried out, by the next life too, in the time it was given"},
 };
 
 const char *check_name(enum check check)
@@ -86,42 +93,17 @@ void checks_violate(struct world *world, enum check check, const char *format, .
 
 void checks_init(struct world *world)
 {
-	world->checks.incident = 0;
-}
-
-/* What the dead supervisor had not saved it had not promised to anybody. */
-void checks_new_life(struct world *world, bool found)
-{
-	struct checks *checks = &world->checks;
-	const struct supervision *machine = &world->machine;
-
-	memcpy(checks->attempts, checks->saved_attempts, sizeof(checks->attempts));
-	checks->generation = machine->generation;
-	checks->incident = machine->incident;
-	checks->paused_until_ms = machine->paused_until_ms;
-	checks->now_ms = world->now_ms;
-	checks->wish = !found || !machine->stopped_before;
-	checks->finishing = checks->insisted = checks->planned = false;
-	checks->first_was_ready = found;
-	checks->cause = RESTART_CRASH;
-	checks->judge_after_ms = checks->not_before_ms = 0;
-	checks->parked_for = checks->must_park = REASON_NONE;
-	checks->words_asked_ms = 0;
-	checks->told_left = checks->may_park = false;
-	checks->was_held_down = checks->was_ending = true;
-	checks->gateway = (struct checks_gateway){
-	    .started_ms = world->now_ms, .moved_ms = world->now_ms, .asked = !checks->wish};
-}
-
-void checks_saved(struct world *world)
-{
-	memcpy(world->checks.saved_attempts, world->checks.attempts, sizeof(world->checks.attempts));
+	world->checks.saved.wish = true;
 }
 
 void checks_slept(struct world *world, int64_t slept_ms)
 {
 	world->checks.down_since_ms += slept_ms;
 	world->checks.unwanted_since_ms += slept_ms;
+	if (world->checks.kept.gateway.end_by_ms != 0)
+		world->checks.kept.gateway.end_by_ms += slept_ms;
+	if (world->checks.saved.gateway.end_by_ms != 0)
+		world->checks.saved.gateway.end_by_ms += slept_ms;
 }
 
 static void check_spin(struct world *world, const struct supervision_event *event)
@@ -155,8 +137,8 @@ void checks_before(struct world *world, const struct supervision_event *event)
 	if (event->now_ms > checks->now_ms)
 		checks->now_ms = event->now_ms;
 	checks->step_ms = checks->now_ms - before_ms;
-	if (checks->paused_until_ms <= checks->now_ms)
-		checks->paused_until_ms = 0;
+	if (checks->kept.paused_until_ms <= checks->now_ms)
+		checks->kept.paused_until_ms = 0;
 	check_spin(world, event);
 }
 
@@ -174,6 +156,7 @@ void checks_after(struct world *world, const struct supervision_event *event, en
 
 		answers += type == DO_ADOPT || type == DO_SPAWN || type == DO_KILL_TREE;
 	}
+	checks_lives(world, event, actions);
 	checks_story(world, event, before, actions);
 	checks_incidents(world, event, actions);
 	/* After what is worse: two spawns are two gateways first of all. */
@@ -189,7 +172,7 @@ static void check_budget(struct world *world)
 
 	for (uint32_t i = 0; i < checks->boot_count; i++)
 		counted += checks->boots_ms[i] + policy->boot_window_ms > checks->now_ms;
-	if (policy->boot_limit != 0 && counted >= policy->boot_limit && !checks->insisted)
+	if (policy->boot_limit != 0 && counted >= policy->boot_limit && !checks->kept.insisted)
 		checks_violate(world, CHECK_BOOT_BUDGET, "%u unclean boots count already, the limit is %u",
 		    counted, policy->boot_limit);
 }
@@ -205,41 +188,51 @@ static void check_spawn(struct world *world, const struct supervision_action *ac
 		    action->generation);
 	if (gateway_tree_left(world, false))
 		checks_violate(world, CHECK_NO_START_OVER_OLD_TREE, "a process of an earlier tree is alive");
-	if (action->generation != checks->generation + 1)
+	if (action->generation != checks->kept.generation + 1)
 		checks_violate(world, CHECK_GENERATIONS, "%" PRIu64 " follows %" PRIu64, action->generation,
-		    checks->generation);
-	if (checks->paused_until_ms != 0)
+		    checks->kept.generation);
+	if (checks->kept.paused_until_ms != 0)
 		checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "a start while paused");
-	if (!checks->wish)
+	if (!checks->kept.wish)
 		checks_violate(world, CHECK_STOP_HOLDS, "a start, and nobody wants one");
-	if (checks->now_ms < checks->not_before_ms)
+	if (checks->now_ms < checks->kept.not_before_ms)
 		checks_violate(world, CHECK_BACK_OFF,
 		    "a start %" PRId64 " ms too early for the %u failures before it",
-		    checks->not_before_ms - checks->now_ms, checks->attempts[checks->cause]);
+		    checks->kept.not_before_ms - checks->now_ms, checks->kept.attempts[checks->kept.cause]);
 	check_budget(world);
-	checks->generation = action->generation;
-	checks->insisted = checks->planned = false;
-	checks->not_before_ms = 0;
-	checks->gateway = (struct checks_gateway){.started_ms = checks->now_ms, .moved_ms = checks->now_ms};
+	checks->kept.generation = action->generation;
+	checks->kept.insisted = checks->kept.planned = false;
+	checks->kept.not_before_ms = 0;
+	checks->kept.promised = false;
+	checks->kept.gateway =
+	    (struct checks_gateway){.started_ms = checks->now_ms, .moved_ms = checks->now_ms};
 }
 
 static void check_kill(struct world *world, const struct supervision_action *action)
 {
 	const struct checks *checks = &world->checks;
-	const struct checks_gateway *gateway = &checks->gateway;
+	const struct checks_gateway *gateway = &checks->kept.gateway;
+	/* What a gateway gets whose SIGTERM comes late: the supervisor was killed before it, or after it. */
+	const struct supervision_settings *settings = &world->settings;
+	int64_t least_ms = settings->hang_grace_ms < settings->stop_timeout_ms ? settings->hang_grace_ms
+	                                                                       : settings->stop_timeout_ms;
 
 	if (!world->gateway.alive || world->gateway.dying)
 		return;
-	if (!gateway->asked && !gateway->condemned)
+	if (!gateway->asked && checks->condemned_generation != checks->kept.generation)
 		checks_violate(world, CHECK_HEALTHY_UNTOUCHED,
 		    "%s against a live gateway, and nobody asked or judged",
 		    action->type == DO_TERMINATE ? "SIGTERM" : "SIGKILL");
+	if (checks->saved.gateway.asked_ms == 0)
+		checks_violate(world, CHECK_SAVED, "it is ended, and that is not saved");
 	if (action->type == DO_KILL_TREE && !gateway->forced && !gateway->overdue &&
-	    (gateway->terminated_ms == 0 || checks->now_ms < gateway->terminated_ms + gateway->grace_ms))
+	    (gateway->terminated_ms == 0 || checks->now_ms < gateway->asked_ms + gateway->grace_ms ||
+	        checks->now_ms < gateway->terminated_ms + least_ms))
 		checks_violate(world, CHECK_GRACE_RESPECTED,
-		    "SIGKILL %" PRId64 " ms after SIGTERM, which was given %" PRId64 " ms",
+		    "SIGKILL %" PRId64 " ms after SIGTERM, and %" PRId64 " ms after it was given %" PRId64
+		    " ms",
 		    gateway->terminated_ms == 0 ? -1 : checks->now_ms - gateway->terminated_ms,
-		    gateway->grace_ms);
+		    checks->now_ms - gateway->asked_ms, gateway->grace_ms);
 }
 
 void checks_action(struct world *world, const struct supervision_action *action)
@@ -253,14 +246,18 @@ void checks_action(struct world *world, const struct supervision_action *action)
 	case DO_TERMINATE:
 	case DO_KILL_TREE:
 		check_kill(world, action);
-		if (action->type == DO_TERMINATE)
-			checks->gateway.terminated_ms = checks->now_ms;
+		if (action->type == DO_TERMINATE && checks->kept.gateway.terminated_ms == 0)
+			checks->kept.gateway.terminated_ms = checks->now_ms;
 		break;
 	case DO_RECORD:
 		if (action->incident > checks->highest_incident)
 			checks->highest_incident = action->incident;
+		if (action->record == RECORD_CONDEMNED)
+			checks->condemned_generation = action->generation;
 		break;
 	case DO_FINISH:
+		if (!checks->saved.finishing)
+			checks_violate(world, CHECK_SAVED, "it ends, and that is not saved");
 		if (world->gateway.alive || gateway_tree_left(world, false))
 			checks_violate(
 			    world, CHECK_FINISH_LEAVES_NOTHING, "a process of the gateway's tree is alive");
@@ -303,12 +300,30 @@ static void check_deadline(struct world *world)
 		checks_violate(world, CHECK_PARKED_SAYS_WHY, "parked for more than 40 minutes");
 }
 
+/* What was asked for and answered, or said, against what was so when the machine was saved. */
+static void check_kept(struct world *world)
+{
+	const struct checks_kept *kept = &world->checks.kept, *saved = &world->checks.saved;
+
+	if ((kept->wish || kept->finishing) != (saved->wish || saved->finishing))
+		checks_violate(world, CHECK_SAVED, "what people want is not saved");
+	if (kept->promised && !saved->promised)
+		checks_violate(world, CHECK_SAVED, "a start that was promised is not saved");
+	if (world->gateway.alive && kept->gateway.asked_ms != 0 && saved->gateway.asked_ms == 0)
+		checks_violate(world, CHECK_SAVED, "that it was asked to end is not saved");
+	if (kept->waits_until_ms != saved->waits_until_ms)
+		checks_violate(world, CHECK_SAVED, "how long it waits is not saved");
+	if (kept->gateway.ready != saved->gateway.ready && world->gateway.alive)
+		checks_violate(world, CHECK_SAVED, "that it has been ready is not saved");
+}
+
 static void check_saved(struct world *world)
 {
 	const struct supervision *machine = &world->machine, *saved = &world->saved;
 
 	if (world->finished)
 		return;
+	check_kept(world);
 	/* Who ends the supervisor does not mean the gateway to stay down after its next start. */
 	if ((machine->wanted || machine->finishing) != (saved->wanted || saved->finishing) ||
 	    machine->generation != saved->generation || machine->next_incident != saved->next_incident ||
@@ -326,7 +341,7 @@ static bool is_held_down(const struct world *world)
 {
 	const struct supervision *machine = &world->machine;
 
-	if (!world->checks.wish || world->gateway.alive || world->checks.paused_until_ms != 0)
+	if (!world->checks.kept.wish || world->gateway.alive || world->checks.kept.paused_until_ms != 0)
 		return true;
 	if (machine->state == STATE_PARKED ||
 	    (machine->state == STATE_ADOPTING && world->now_ms < world->adopt_silent_until_ms))
@@ -348,7 +363,7 @@ static void check_down(struct world *world, const struct supervision_event *even
 	    settings->stop_timeout_ms > DRAIN_AT_MOST_MS ? settings->stop_timeout_ms : DRAIN_AT_MOST_MS;
 	bool held_down, ending;
 
-	if (checks->wish && world->machine.state == STATE_STOPPED)
+	if (checks->kept.wish && world->machine.state == STATE_STOPPED)
 		checks_violate(world, CHECK_DEAD_IS_RESTARTED, "stopped, although it is wanted");
 	/* Deadlines move with the host's sleep; a start that failed was a start. */
 	held_down = is_held_down(world) || event->type == ON_HOST_RESUMED || event->type == ON_SPAWN_FAILED;
@@ -358,7 +373,7 @@ static void check_down(struct world *world, const struct supervision_event *even
 		checks_violate(world, CHECK_DEAD_IS_RESTARTED, "down for %" PRId64 " ms",
 		    world->now_ms - checks->down_since_ms);
 	checks->was_held_down = held_down;
-	ending = checks->wish || !world->gateway.alive || world->gateway.dying ||
+	ending = checks->kept.wish || !world->gateway.alive || world->gateway.dying ||
 	         event->type == ON_HOST_RESUMED || world->machine.state == STATE_ADOPTING;
 	if (ending || checks->was_ending)
 		checks->unwanted_since_ms = world->now_ms;
@@ -396,4 +411,5 @@ void checks_settled(struct world *world, const struct supervision_event *event, 
 	check_deadline(world);
 	check_saved(world);
 	check_down(world, event);
+	checks_lives_settled(world, event);
 }

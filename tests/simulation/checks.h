@@ -32,38 +32,60 @@ enum check {
 	CHECK_SAVED,
 	CHECK_FINISH_LEAVES_NOTHING,
 	CHECK_UNKILLABLE_IS_TOLD,
+	CHECK_INSIDE_BUDGET,
+	CHECK_WAIT_OUTLIVES,
+	CHECK_ORDERS_OUTLIVE,
 	CHECK_COUNT
 };
 
-#define CHECK_BOOTS_KEPT 64
+#define CHECK_BOOTS_KEPT  64
+#define CHECK_INSIDE_KEPT 3
 
 /* What the gateway that runs or ran last has a right to. */
 struct checks_gateway {
 	bool asked, forced, condemned, overdue; /* why it may be ended */
 	bool ready;
-	int64_t started_ms, moved_ms, ready_ms;
-	int64_t terminated_ms, grace_ms, drain_ends_ms; /* 0: not */
+	bool end_known;     /* its end was reported */
+	bool restart_asked; /* while its identity was being proved */
+	enum supervision_reason condemned_for;
+	int64_t evidence;
+	int64_t started_ms, moved_ms, ready_ms, drain_ends_ms;
+	int64_t asked_ms, grace_ms, end_by_ms; /* 0: nobody has ended it yet */
+	int64_t terminated_ms;                 /* 0: not */
+};
+
+/* What the next life must know, and what follows from it. */
+struct checks_kept {
+	bool wish; /* people want it up */
+	bool finishing, insisted, planned;
+	bool promised; /* planned because somebody asked for it, and was answered */
+	enum restart_cause cause;
+	bool first_was_ready; /* the run that ended had been ready */
+	int64_t paused_until_ms, not_before_ms;
+	int64_t waits_until_ms; /* as it was said; 0: it does not wait */
+	enum supervision_reason waits_for, stopped_for;
+	struct checks_gateway gateway;
+	uint64_t generation, restarts, incident;
+	int64_t incident_since_ms;
+	uint32_t attempts[RESTART_CAUSE_COUNT];
+	int64_t inside_ms[CHECK_INSIDE_KEPT]; /* what was granted to the gateway's tree, oldest first */
 };
 
 struct checks {
 	enum check violated;
 	char why[256];
 
-	int64_t now_ms, step_ms; /* the supervisor's time; what the last step added to it */
-	bool wish;               /* people want it up */
-	bool finishing, insisted, planned;
-	enum restart_cause cause;
-	bool first_was_ready; /* the run that ended had been ready */
-	int64_t paused_until_ms, judge_after_ms, kill_began_ms;
-	struct checks_gateway gateway;
+	int64_t now_ms, step_ms;        /* the supervisor's time; what the last step added to it */
+	struct checks_kept kept, saved; /* now, and when the machine was saved last */
+	bool life_begins;               /* no event has reached it */
+	bool was_known;                 /* checks_was_ending before this event */
+	int64_t judge_after_ms, kill_began_ms, adopted_ms;
 
-	uint64_t generation;
-	uint32_t attempts[RESTART_CAUSE_COUNT], saved_attempts[RESTART_CAUSE_COUNT];
-	int64_t not_before_ms;
 	uint32_t boot_count;
 	int64_t boots_ms[CHECK_BOOTS_KEPT];
 
-	uint64_t incident, highest_incident;
+	uint64_t highest_incident;
+	uint64_t condemned_generation; /* whose condemnation is on record */
 	enum supervision_reason parked_for;
 	int64_t words_asked_ms;            /* 0: not */
 	enum supervision_reason must_park; /* what its last words said, in time */
@@ -84,7 +106,7 @@ const char *check_name(enum check check);
 const char *check_sentence(enum check check);
 
 void checks_init(struct world *world);
-void checks_new_life(struct world *world, bool found);
+void checks_new_life(struct world *world);
 void checks_slept(struct world *world, int64_t slept_ms);
 void checks_saved(struct world *world); /* the machine has just been saved */
 
@@ -103,6 +125,16 @@ void checks_story(struct world *world, const struct supervision_event *event, en
     const struct supervision_actions *actions);
 void checks_incidents(
     struct world *world, const struct supervision_event *event, const struct supervision_actions *actions);
+/* checks_people.c */
+void checks_people(struct world *world, const struct supervision_event *event, enum supervision_state before,
+    const struct supervision_actions *actions);
+bool checks_is_up(enum supervision_state state);
+bool checks_has_action(const struct supervision_actions *actions, enum supervision_action_type type);
+/* checks_lives.c: what a new life does with what the killed one had promised. */
+void checks_lives(
+    struct world *world, const struct supervision_event *event, const struct supervision_actions *actions);
+void checks_lives_settled(struct world *world, const struct supervision_event *event);
+bool checks_was_ending(const struct checks *checks);
 bool checks_ended_unasked(const struct checks *checks, const struct supervision_event *event);
 
 #endif

@@ -94,6 +94,17 @@ static void die(struct world *world)
 	world_begin_life(world);
 }
 
+/* It saves and executes itself anew: the gateway remains its child. */
+static void execute_anew(struct world *world)
+{
+	bool was_child = world->gateway.child;
+
+	trace_note(&world->trace, world->now_ms, "the supervisor executes itself anew in life", world->lives);
+	world_save(world);
+	world_begin_life(world);
+	world->gateway.child = was_child;
+}
+
 static void break_something(struct world *world)
 {
 	struct random *random = &world->random;
@@ -120,9 +131,14 @@ void meddle(struct world *world)
 	}
 	world_schedule(world, HAPPEN_MEDDLE, random_duration(random, 1, world->temper.meddle_most_ms));
 	if (random_permille(random, world->temper.dies)) {
-		die(world);
+		if (random_permille(random, 200))
+			execute_anew(world);
+		else
+			die(world);
 		return;
 	}
+	if (random_permille(random, 50)) /* a worker was started */
+		world_save(world);
 	if (random_permille(random, 20))
 		break_something(world);
 	type = random_permille(random, world->temper.meddles_evenly) ? draw_event(world)

@@ -344,7 +344,7 @@ PLANT(does_not_finish)
 		drop_actions(actions, DO_FINISH);
 }
 
-const struct plant plants[] = {
+static const struct plant plants[] = {
     {"starts-twice", "every start is made twice", CHECK_NEVER_TWO_GATEWAYS, starts_twice},
     {"skips-the-kill", "what the gateway left is not killed, and called gone", CHECK_NO_START_OVER_OLD_TREE,
         skips_the_kill},
@@ -388,7 +388,7 @@ const struct plant plants[] = {
     {"forgets-a-stop", "a stop is obeyed and forgotten", CHECK_STOP_HOLDS, forgets_a_stop},
     {"lets-the-gateway-undo-a-stop", "what the gateway asks for is taken for a person's wish",
         CHECK_STOP_HOLDS, lets_the_gateway_undo_a_stop},
-    {"stops-without-end", "a gateway that ignores SIGTERM is never killed", CHECK_STOP_HOLDS,
+    {"stops-without-end", "a gateway that ignores SIGTERM is never killed", CHECK_ORDERS_OUTLIVE,
         stops_without_end},
     {"saves-nothing", "only starts are saved for the next life", CHECK_SAVED, saves_nothing},
     {"leaves-before-the-gateway", "the supervisor ends before the gateway has", CHECK_FINISH_LEAVES_NOTHING,
@@ -403,12 +403,19 @@ const struct plant plants[] = {
         never_forgets_failures},
 };
 
-const size_t plant_count = sizeof(plants) / sizeof(plants[0]);
+#define PLANT_COUNT (sizeof(plants) / sizeof(plants[0]))
+
+const struct plant *plant_at(size_t index)
+{
+	if (index < PLANT_COUNT)
+		return &plants[index];
+	return index - PLANT_COUNT < plants_of_lives_count ? &plants_of_lives[index - PLANT_COUNT] : NULL;
+}
 
 const struct plant *plant_find(const char *name)
 {
-	for (size_t i = 0; i < plant_count; i++)
-		if (strcmp(plants[i].name, name) == 0)
-			return &plants[i];
+	for (size_t i = 0; plant_at(i) != NULL; i++)
+		if (strcmp(plant_at(i)->name, name) == 0)
+			return plant_at(i);
 	return NULL;
 }

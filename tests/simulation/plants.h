@@ -17,8 +17,12 @@ struct plant {
 	    struct supervision_actions *actions);
 };
 
-extern const struct plant plants[];
-extern const size_t plant_count;
+/* NULL beyond the last. */
+const struct plant *plant_at(size_t index);
+
+/* plants_lives.c: what a new life may forget of the life before it, or make of it. */
+extern const struct plant plants_of_lives[];
+extern const size_t plants_of_lives_count;
 
 /* NULL when there is none of that name. */
 const struct plant *plant_find(const char *name);

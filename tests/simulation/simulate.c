@@ -37,9 +37,9 @@ static void usage(FILE *out)
 	    "  --trace       print every event\n"
 	    "\nPlants:\n",
 	    STEPS_DEFAULT, SIMULATION_ROUND_STEPS);
-	for (size_t i = 0; i < plant_count; i++)
-		fprintf(out, "  %-31s %s (found by %s)\n", plants[i].name, plants[i].what,
-		    check_name(plants[i].found_by));
+	for (size_t i = 0; plant_at(i) != NULL; i++)
+		fprintf(out, "  %-31s %s (found by %s)\n", plant_at(i)->name, plant_at(i)->what,
+		    check_name(plant_at(i)->found_by));
 }
 
 static uint64_t read_number(const char *text)

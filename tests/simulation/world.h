@@ -77,8 +77,10 @@ struct world {
 	struct supervision_settings settings;
 	struct supervision machine;
 	struct supervision saved; /* as the last DO_SAVE or DO_SPAWN left it */
+	bool has_record;          /* it was ever saved */
 	bool record_present;      /* the record names a gateway */
-	bool finished;            /* DO_FINISH: the supervisor's life ends */
+	bool knows_gateway; /* this life has spawned or found one: it goes on record with the next save */
+	bool finished;      /* DO_FINISH: the supervisor's life ends */
 	uint32_t lives;
 
 	struct gateway_process gateway;
@@ -158,6 +160,7 @@ void meddle(struct world *world);
 
 /* carry_out.c: the supervisor's hands. */
 void carry_out(struct world *world, const struct supervision_actions *actions);
+void world_save(struct world *world);
 void world_begin_life(struct world *world);
 void world_deliver(struct world *world, struct supervision_event event, const struct plant *plant);
 

@@ -8,6 +8,12 @@ import struct
 import uuid
 
 MESSAGE_MAX_BYTES = 16 << 20
+ENDS = ("final", "aborted", "error")
+
+
+def text_of(message):
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 class GatewayClient:
@@ -39,6 +45,19 @@ class GatewayClient:
 
     def chat(self, text, session="agent:main:test"):
         return self.ask("chat.send", {"sessionKey": session, "message": text, "idempotencyKey": str(uuid.uuid4())})
+
+    def answer(self, run):
+        """Waits for the end of a run that `chat` began, and returns its whole answer."""
+        frame = self._receive_until(lambda frame: frame.get("event") == "chat" and
+                                    frame["payload"].get("runId") == run and frame["payload"]["state"] in ENDS)
+        if frame["payload"]["state"] != "final":
+            raise AssertionError(f"the run ended otherwise: {frame['payload']}")
+        return text_of(frame["payload"]["message"])
+
+    def history(self, session):
+        """What was said in a session: (role, text), oldest first."""
+        messages = self.ask("chat.history", {"sessionKey": session})["messages"]
+        return [(message["role"], text_of(message)) for message in messages]
 
     def _upgrade(self, port):
         key = base64.b64encode(os.urandom(16)).decode()

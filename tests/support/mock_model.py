@@ -1,9 +1,11 @@
 """A language model that says what a test wants: OpenAI's chat completions, streamed, on loopback.
 
-How it answers is one of these, and may be changed at any time:
+How it answers is one of these, and may be changed at any time; `manners` says it for those who were asked in words that hold
+a text:
   "say"    a short text at once
   "tool"   asks for the tool `exec` with `command`; once it has the tool's result, a short text
   "slow"   a short text after `delay_s`
+  "tell"   word after word until `released` is set; `told` is what it has said so far
   "hang"   begins to answer and never ends
 """
 
@@ -15,7 +17,10 @@ import threading
 class MockModel:
     def __init__(self, manner="say", command="true", delay_s=5):
         self.manner, self.command, self.delay_s = manner, command, delay_s
+        self.manners = {}
         self.asked = 0
+        self.told = ""
+        self.released = threading.Event()
         self._closed = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -26,6 +31,10 @@ class MockModel:
         self._closed.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def manner_for(self, messages):
+        asked = json.dumps([message.get("content") for message in messages if message.get("role") == "user"])
+        return next((manner for text, manner in self.manners.items() if text in asked), self.manner)
 
     def _handler(model):  # pylint: disable=no-self-argument
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,21 +79,26 @@ class MockModel:
                 self.wfile.flush()
 
             def stream(self, body):
-                manner = model.manner
+                messages = body.get("messages", [])
+                manner = model.manner_for(messages)
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")
                 self.close_connection = True
                 self.end_headers()
                 self.piece({"role": "assistant", "content": ""})
-                has_result = any(message.get("role") == "tool" for message in body.get("messages", []))
+                has_result = any(message.get("role") == "tool" for message in messages)
                 if manner == "hang":
                     model._closed.wait()
                     return
                 if manner == "slow":
                     model._closed.wait(model.delay_s)
-                if manner == "tool" and not has_result:
-                    call = {"name": "exec", "arguments": json.dumps({"command": model.command})}
+                if manner == "tell":
+                    self.tell()
+                elif manner == "tool" and not has_result:
+                    # However long it takes: it is waited for, and does not go on in the background.
+                    arguments = {"command": model.command, "yieldMs": TOOL_WAIT_MS}
+                    call = {"name": "exec", "arguments": json.dumps(arguments)}
                     self.piece({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": call}]})
                     self.piece({}, "tool_calls")
                 else:
@@ -92,7 +106,21 @@ class MockModel:
                     self.piece({}, "stop")
                 self.piece(None, usage=USAGE)
                 self.say("[DONE]")
+
+            def tell(self):
+                number = 0
+                is_last = False
+                while not is_last:
+                    is_last = model.released.wait(WORD_EVERY_S) or model._closed.is_set()
+                    word = "end." if is_last else f"word{number} "
+                    number += 1
+                    self.piece({"content": word})
+                    model.told += word
+                self.piece({}, "stop")
+
         return Handler
 
 
+WORD_EVERY_S = 0.1
+TOOL_WAIT_MS = 600000
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}

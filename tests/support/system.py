@@ -6,6 +6,7 @@ waits for what it expects to see, never for time to pass; `steady` is for what m
 """
 
 import concurrent.futures
+import errno
 import json
 import os
 import pathlib
@@ -170,6 +171,7 @@ class Place:
         self.environment.update({name: os.environ[name] for name in PASSED_ON if name in os.environ})
         self.runs = []
         self.mounts = []
+        self.api_port = free_port()
         (self.root / "gateway").write_text(GATEWAY)
         os.mkfifo(self.root / "orders")
         self.settings({})
@@ -177,7 +179,10 @@ class Place:
     # -- given
 
     def settings(self, settings):
-        self.settings_file.write_text(settings if isinstance(settings, str) else json.dumps(settings))
+        """Without a port of its own for the HTTP interface, tests that run side by side would take it in turns."""
+        if not isinstance(settings, str):
+            settings = json.dumps({"api": {"port": self.api_port}, **settings})
+        self.settings_file.write_text(settings)
 
     def at_start(self, order):
         part = self.root / "at-start.new"
@@ -230,7 +235,14 @@ class Place:
 
     def tell(self, order):
         """An order to the obeying gateway; it is carried out when it gets there."""
-        fd = os.open(self.root / "orders", os.O_WRONLY | os.O_NONBLOCK)
+        def listener():
+            try:
+                return os.open(self.root / "orders", os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # it has not yet begun to read
+                    raise
+                return None
+        fd = wait_for(listener, "gateway that reads orders")
         os.write(fd, order.encode() + b"\n")
         os.close(fd)
 
@@ -248,6 +260,14 @@ class Place:
                 raise AssertionError(f"while waiting for {what}: the supervisor ended with {self.runs[-1].returncode}")
             return seen
         return wait_for(watched, what, seconds)
+
+    def api_answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.api_port), 1) as caller:
+                caller.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return caller.recv(4096).startswith(b"HTTP/1.1 200 ")
+        except OSError:
+            return False
 
     def status(self):
         return json.loads(self.command("status", "--json").stdout)
@@ -371,10 +391,21 @@ def test(name):
     return add
 
 
+def open_place(name):
+    """A place of which nothing outlives us, whatever ends us."""
+    place = Place(name)
+    _open_places.add(place)
+    return place
+
+
+def close_place(place):
+    place.close()
+    _open_places.discard(place)
+
+
 def _run_one(name, function):
     """Returns TAP's "ok" or "not ok", what stands behind the name, and comments."""
-    place = Place(function.__name__)
-    _open_places.add(place)
+    place = open_place(function.__name__)
     began = time.monotonic()
     try:
         notes = function(place)
@@ -385,8 +416,7 @@ def _run_one(name, function):
     except Exception:  # whatever it is, it is a result
         return "not ok", "", (traceback.format_exc().rstrip() + "\n" + _explain(place)).splitlines()
     finally:
-        place.close()
-        _open_places.discard(place)
+        close_place(place)
 
 
 def _explain(place):

@@ -9,17 +9,23 @@
  *
  * Lines in, words separated by tabs:
  *   EVENT life sequence oldest real_ms incident severity kind reason evidence
- *   GATEWAY_STARTED generation pid    (with the pidfd)      GATEWAY_GONE generation pid
- *   PROBE_START generation pid        ASK_WORDS generation  WATCH_CONFIG on
+ *   GATEWAY_STARTED generation pid [port] (with the pidfd)  GATEWAY_GONE generation pid
+ *   PROBE_START generation pid [port] ASK_WORDS generation  WATCH_CONFIG on
+ *   CONSOLE path      the FIFO, by its descriptor
  *   NOTE text                         PING                  FINISH
+ *   LISTEN which port    hands over a listening socket on that port of 127.0.0.1
  *   CLOSE     the supervisor "dies": the channel is closed
+ *   CONNECT name  the next supervisor takes the worker back: by its socket in runtime_dir
+ *   CONNECT name         the next supervisor comes for the worker of that name (needs runtime_dir)
  *   SIGNAL n  sends signal n to the worker
  *   DEAF ms   does not read the channel for so long
  * Lines out: {"type":"STARTED","pid":1}, one for each message, and at last
- * {"type":"EXIT","code":0,"signal":0}. The end of stdin closes nothing: a test says FINISH, CLOSE, SIGNAL. */
+ * {"type":"EXIT","code":0,"signal":0}. The end of stdin closes nothing: a test says FINISH, CLOSE, SIGNAL.
+ * The port, where none is said, is the setting's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +40,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "channel/control.h"
+#include "channel/control.h"
 #include "channel/message.h"
 #include "config/settings.h"
 
@@ -174,6 +182,9 @@ static void print_message(const struct message *message)
 		    message->dropped.lines, message->dropped.bytes);
 		print_text("why", message->dropped.why);
 		break;
+	case MESSAGE_LISTENER:
+		printf("{\"type\":\"LISTENER\",\"which\":%" PRIu32, message->listener.which);
+		break;
 	default:
 		printf("{\"type\":\"%s\",\"number\":%u", message->type == MESSAGE_PONG ? "PONG" : "OTHER",
 		    message->type);
@@ -243,9 +254,27 @@ static void send_gateway(enum message_type type, char **words)
 	message.gateway.generation = number_of(words[1]);
 	message.gateway.pid = pid;
 	message.gateway.start_time = start_time(pid);
+	message.gateway.port = words[3][0] != '\0' ? (uint32_t)number_of(words[3]) : settings.gateway.port;
 	send_message(type, &message, pidfd);
 	if (pidfd >= 0)
 		close(pidfd);
+}
+
+static void send_console(const char *path)
+{
+	struct message message = {0};
+	int fd CLOSE_ON_RETURN = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		die(path);
+	send_message(MESSAGE_CONSOLE, &message, fd);
+}
+
+static void connect_again(const char *name)
+{
+	channel_fd = control_connect(settings_string(&settings, settings.runtime_dir), name);
+	if (channel_fd < 0)
+		die(name);
 }
 
 static void send_event(char **words)
@@ -263,6 +292,21 @@ static void send_event(char **words)
 	strncpy(event->reason, words[8], sizeof(event->reason) - 1);
 	strncpy(event->evidence, words[9], sizeof(event->evidence) - 1);
 	send_message(MESSAGE_EVENT, &message, -1);
+}
+
+/* Stays open here, as it does in the supervisor. */
+static void send_listener(char **words)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)number_of(words[2])),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct message message = {.listener = {.which = (uint32_t)number_of(words[1])}};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 128) < 0)
+		die("the listening socket");
+	send_message(MESSAGE_LISTENER, &message, fd);
 }
 
 static void obey(char *line)
@@ -294,10 +338,18 @@ static void obey(char *line)
 		send_message(MESSAGE_PING, &message, -1);
 	} else if (strcmp(words[0], "FINISH") == 0) {
 		send_message(MESSAGE_FINISH, &message, -1);
+	} else if (strcmp(words[0], "CONSOLE") == 0) {
+		send_console(words[1]);
+	} else if (strcmp(words[0], "CONNECT") == 0) {
+		connect_again(words[1]);
 	} else if (strcmp(words[0], "CLOSE") == 0) {
-		if (channel_fd >= 0)
-			close(channel_fd);
-		channel_fd = -1;
+		file_close(&channel_fd);
+	} else if (strcmp(words[0], "LISTEN") == 0) {
+		send_listener(words);
+	} else if (strcmp(words[0], "CONNECT") == 0) {
+		channel_fd = control_connect(settings_string(&settings, settings.runtime_dir), words[1]);
+		if (channel_fd < 0)
+			die("the worker's socket");
 	} else if (strcmp(words[0], "SIGNAL") == 0) {
 		kill(child_pid, (int)number_of(words[1]));
 	} else if (strcmp(words[0], "DEAF") == 0) {

@@ -7,10 +7,12 @@ is tried (default: build). Needs what tools/install-openclaw puts into .local/: 
 seen at every change. Prints TAP.
 """
 
+import collections
 import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 import system
 from gateway_client import GatewayClient
 from mock_model import MockModel
-from system import (ROOT, Skip, describe_process, environment_of, expect, expect_equal, free_port, is_alive, kill,
+from system import (BUILD, ROOT, Skip, describe_process, environment_of, expect, expect_equal, free_port, is_alive, kill,
                     start_time_of, steady, test, wait_for)
 
 LOCAL = ROOT / ".local"
@@ -33,6 +35,9 @@ READY_S = 120  # on two busy cores; alone it takes about ten
 BOOT_WINDOW_S = 300
 CHANNELS_SUPPRESSED = "restart-loop breaker tripped"
 TOOL = "sleep 987 & sleep 986"
+PROGRAMS = ("holdfast", "holdfast-supervise", "holdfast-sentry", "holdfast-recorder", "holdfast-relay")
+RIGHT_WITHIN_S = 1
+RESULT = "what the tool found"
 
 
 def command_of(version):
@@ -109,8 +114,11 @@ class Home:
         except OSError:
             return False
 
+    def client(self):
+        return GatewayClient(self.port, TOKEN)
+
     def chat(self, text):
-        with GatewayClient(self.port, TOKEN) as client:
+        with self.client() as client:
             client.chat(text)
 
     def tree(self):
@@ -197,6 +205,146 @@ def status_wait(status):
     return moment(status["nextTry"]) - moment(status["time"])
 
 
+# ---- Holdfast is changed and killed while agents work ----------------------------------------------------------------
+
+class Work:
+    """Two agents' runs under way: one is told a story by its model, word after word; the other waits for its tool."""
+
+    def __init__(self, home):
+        self.home, self.model = home, home.model
+        self.fifo = home.place.root / "tool"
+        os.mkfifo(self.fifo)
+        self.model.command = f"cat {self.fifo}"
+        # The gateway may be at work by itself besides: it goes on with what was interrupted at its last death.
+        self.model.manners = {"begin the story": "tell", "begin the errand": "tool"}
+        self.clients = {session: home.client() for session in ("story", "errand")}
+        # The clients stay: they would see every break of the gateway's connections.
+        self.runs = {session: client.chat(f"begin the {session}", f"agent:main:{session}")["runId"]
+                     for session, client in self.clients.items()}
+        wait_for(lambda: self.model.told, "the model's first words", 60)
+        tool = wait_for(lambda: [pid for pid in home.tree() if str(self.fifo) in describe_process(pid)], "the tool", 60)
+        self.processes = {pid: start_time_of(pid) for pid in (home.place.pid(), *tool)}
+        self.words = home.words()
+
+    def expect_going(self):
+        """The same processes, and words go on coming."""
+        gone = [pid for pid, began in self.processes.items()
+                if start_time_of(pid) != began or not is_alive(pid)]
+        expect(not gone, "ended:", gone)
+        told = self.model.told
+        wait_for(lambda: self.model.told != told, "another word of the model")
+
+    def expect_whole(self):
+        """Both runs end well, with all that belongs to them, and nothing twice."""
+        self.model.released.set()
+        tool = os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK)
+        os.write(tool, RESULT.encode() + b"\n")
+        os.close(tool)
+        said = {}
+        for session, client in self.clients.items():
+            with client:
+                said[session] = client.answer(self.runs[session])
+                history = client.history(f"agent:main:{session}")
+            work = [("assistant", ""), ("toolResult", RESULT)] if session == "errand" else []
+            expect_equal(history, [("user", f"begin the {session}"), *work, ("assistant", said[session])], session)
+        expect_equal(said, {"story": self.model.told, "errand": "Done."}, "answers")
+        expect(self.model.told.endswith("end."), self.model.told[-40:])
+
+
+def programs_of(place):
+    """Holdfast's own living processes in this place: pids by the file they execute."""
+    found = {}
+    for pid in place.left():
+        try:
+            path = pathlib.Path(os.readlink(f"/proc/{pid}/exe"))
+        except OSError:
+            continue
+        if path.name in PROGRAMS:
+            found.setdefault(path, []).append(pid)
+    return found
+
+
+def expect_one_of_each(place, directory):
+    """Those that were succeeded or killed are gone, and nothing was started twice."""
+    wanted = sorted(directory / name for name in PROGRAMS[1:])
+
+    def seen():
+        found = programs_of(place)
+        return sorted(found) == wanted and all(len(pids) == 1 for pids in found.values())
+    try:
+        wait_for(seen, "one process of each program")
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {programs_of(place)}") from None
+
+
+def right_after(place, gateway, began):
+    """Waits for a right status, and says after how many seconds it came."""
+    def is_right():
+        status = place.status()
+        return status["supervisor"]["pid"] == place.runs[-1].pid and status["state"] == "running" and all(
+            status["gateway"][name] == gateway[name]
+            for name in ("pid", "startedAt", "ready", "generation", "restarts", "port", "containment"))
+    place.wait_for(is_right, "a right status")
+    took = time.monotonic() - began
+    expect(took <= RIGHT_WITHIN_S, "the status was right only after", took, "s")
+    return took
+
+
+def upgraded(place, directory):
+    directory.mkdir()
+    for program in PROGRAMS:
+        shutil.copy(BUILD / program, directory / program)
+    began = time.monotonic()
+    done = subprocess.run([directory / "holdfast", "upgrade", *place.where()], env=place.environment, timeout=60,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    expect_equal(done.returncode, 0, done.stderr)
+    return f"upgraded in {time.monotonic() - began:.1f} s"
+
+
+def reloaded(place):
+    settings = json.loads(place.settings_file.read_text())
+    place.settings({**settings, "retention": {"days": 7}})
+    began = time.monotonic()
+    expect("retention.days" in place.done("reload").stdout, "it does not say what changed")
+    return f"reloaded in {time.monotonic() - began:.1f} s"
+
+
+def killed(home, *workers):
+    """The supervisor, and of its workers those that are named; then `holdfast run` again."""
+    victims = [home.place.workers()[name] for name in workers]
+    home.place.runs[-1].kill()
+    for pid in victims:
+        kill(pid)
+    home.place.runs[-1].wait()
+    wait_for(lambda: not any(map(is_alive, victims)), "the workers' end")
+    home.place.run(*home.command, wait=False)
+    return f"killed with {len(victims)} workers"
+
+
+def lives_through(home):
+    place = home.place
+    new = place.root / "new"
+    place.wait_workers()
+    work = Work(home)
+    before, gateway = place.last_event(), place.status()["gateway"]
+    for step, directory in ((lambda: upgraded(place, new), new), (lambda: reloaded(place), new),
+                            (lambda: killed(home), BUILD), (lambda: killed(home, "sentry", "recorder", "relay"), BUILD)):
+        words = step()
+        yield f"{words}; status right {right_after(place, gateway, time.monotonic()) * 1000:.0f} ms later"
+        expect_one_of_each(place, directory)
+        work.expect_going()
+    work.expect_whole()
+    place.last_event()
+    events = [event for event in place.events() if event["id"] > before]
+    expect_equal([event for event in events if event["incident"] is not None], [], "incidents")
+    expect_equal(collections.Counter(event["kind"] for event in events),
+                 {"supervisor.upgraded": 1, "settings.reloaded": 1, "supervisor.started": 2, "gateway.adopted": 4,
+                  "gateway.ready": 4}, "events")
+    lines = [line for line in home.words().splitlines() if "[holdfast]" not in line]
+    expect_equal([line for line in set(lines) if lines.count(line) > 1], [], "lines of the console that are doubled")
+    expect(home.words().startswith(work.words), "lines of the console are lost")
+
+
 @test(f"{NEW}: started and ready; kill -9 while an agent's tool runs; restarted by itself; drained at a stop")
 def life(place):
     with Home(place, manner="tool", command=TOOL) as home:
@@ -236,17 +384,9 @@ def life(place):
         expect(str(place.runs[-1].pid) in refused.stderr, refused.stderr)
         expect(home.is_serving() and place.pid() == second, "it was touched")
 
-        # The supervisor is killed, and the next one adopts the gateway as it is
-        place.runs[-1].kill()
-        place.runs[-1].wait()
-        before = place.last_event_on_disk()
-        began = time.monotonic()
-        place.run(*home.command)
-        status = home.ready()
-        expect_equal(status["gateway"]["pid"], second, "adopted")
-        said.append(f"adopted and known to be ready {time.monotonic() - began:.1f} s after the next run")
-        expect("gateway.started" not in place.kinds(before), place.kinds(before))
-        expect_equal(status["incident"], None)
+        # Agents work while Holdfast is upgraded, reloaded, and killed: the gateway does not notice
+        said += lives_through(home)
+        expect_equal(place.pid(), second, "pid")
 
         # It restarts itself in its own process
         before = place.last_event()

@@ -65,14 +65,17 @@ static void target_set_error(struct target *target, int error)
 	pthread_mutex_unlock(&target->lock);
 }
 
+static struct ring ring;
+
 static struct target *new_target(struct sink *sink)
 {
 	struct target *target = calloc(1, sizeof(*target));
 
+	CHECK(ring_open(&ring, NULL) == RING_NEW && !ring_is_kept(&ring));
 	pthread_mutex_init(&target->lock, NULL);
 	pthread_cond_init(&target->changed, NULL);
 	*sink = (struct sink){
-	    .write = target_write, .context = target, .slow_words = "it was slow", .notice_prefix = ""};
+	    .write = target_write, .context = target, .slow_words = "it was slow", .notice_prefix = "", .ring = &ring};
 	CHECK(sink_init(sink) == 0);
 	return target;
 }
@@ -80,7 +83,15 @@ static struct target *new_target(struct sink *sink)
 static void end(struct sink *sink, struct target *target)
 {
 	CHECK(sink_finish(sink, 10000));
+	ring_close(&ring);
 	free(target);
+}
+
+static void offer(struct sink *sink, const char *bytes, size_t length, bool begins_line)
+{
+	sink_offer(sink, bytes, length, begins_line);
+	ring_commit(&ring);
+	sink_publish(sink);
 }
 
 static void fill(struct sink *sink, int lines)
@@ -90,7 +101,7 @@ static void fill(struct sink *sink, int lines)
 	memset(line, 'x', sizeof(line) - 1);
 	line[sizeof(line) - 1] = '\n';
 	for (int i = 0; i < lines; i++)
-		sink_offer(sink, line, sizeof(line), true);
+		offer(sink, line, sizeof(line), true);
 }
 
 TEST("what is offered arrives in order")
@@ -98,10 +109,10 @@ TEST("what is offered arrives in order")
 	struct sink sink;
 	struct target *target = new_target(&sink);
 
-	sink_offer(&sink, "one\ntwo\n", 8, true);
-	sink_offer(&sink, "pie", 3, true);
+	offer(&sink, "one\ntwo\n", 8, true);
+	offer(&sink, "pie", 3, true);
 	sink_say(&sink, "ours");
-	sink_offer(&sink, "ce\n", 3, false);
+	offer(&sink, "ce\n", 3, false);
 	CHECK(sink_finish(&sink, 10000));
 
 	CHECK_TEXT(target->bytes, "one\ntwo\npie\nours\nce\n");
@@ -119,15 +130,15 @@ TEST("a held target costs whole lines, which are counted and said once there is 
 	fill(&sink, 2000);
 	losses = sink_take_losses(&sink);
 
-	CHECK(sink.dropping);
+	CHECK(sink_is_dropping(&sink));
 	CHECK(losses.lines > 900 && losses.lines < 1100 && losses.bytes == losses.lines * 1024 &&
 	      losses.error == 0);
 	sink_settle(&sink);
-	CHECK(sink.dropping);
+	CHECK(sink_is_dropping(&sink));
 
 	target_hold(target, false);
 	CHECK(sink_finish(&sink, 10000));
-	CHECK(!sink.dropping);
+	CHECK(!sink_is_dropping(&sink));
 	notice = strstr(target->bytes, "[holdfast] ");
 	if (CHECK(notice != NULL && strstr(notice, "were dropped here: it was slow\n") != NULL)) {
 		CHECK(strtoull(notice + 11, NULL, 10) == losses.lines);
@@ -144,13 +155,13 @@ TEST("after a loss the next line is whole, and the notice stands where the loss 
 
 	target_hold(target, true);
 	fill(&sink, 2000);
-	sink_offer(&sink, "begun ", 6, true);
+	offer(&sink, "begun ", 6, true);
 	target_hold(target, false);
 	target_await(target, 16);
-	sink_offer(&sink, "and ended\nnext\n", 15, false);
-	for (int tries = 0; sink.dropping && tries < 100; tries++) {
+	offer(&sink, "and ended\nnext\n", 15, false);
+	for (int tries = 0; sink_is_dropping(&sink) && tries < 100; tries++) {
 		usleep(10000);
-		sink_offer(&sink, "more\n", 5, true);
+		offer(&sink, "more\n", 5, true);
 	}
 	CHECK(sink_finish(&sink, 10000));
 
@@ -167,7 +178,7 @@ TEST("a full disk is named, and what was kept is written once there is room")
 	struct sink_losses losses;
 
 	target_set_error(target, ENOSPC);
-	sink_offer(&sink, "kept\n", 5, true);
+	offer(&sink, "kept\n", 5, true);
 	target_await(target, 1);
 	/* The error is noted when the write has returned. */
 	for (int error = 0; error == 0; usleep(1000)) {
@@ -192,7 +203,7 @@ TEST("a target that never returns does not keep us from ending")
 	struct target *target = new_target(&sink);
 
 	target_hold(target, true);
-	sink_offer(&sink, "lost\n", 5, true);
+	offer(&sink, "lost\n", 5, true);
 
 	CHECK(!sink_finish(&sink, 50));
 	target_hold(target, false);

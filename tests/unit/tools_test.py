@@ -98,6 +98,21 @@ def banned_calls_are_found_in_code_and_nowhere_else(folder):
 
 
 @test
+def ways_round_the_seam_are_found(folder):
+    tree(folder, world__world_h="\tCALL(int, mkdir, (const char *path), mkdir(path), -1)", world__world_c="int a = mkdir(b);",
+         tests__good_c="int a = mkdir(b);", base__good_c="int a = world_mkdir(b) + it->mkdir(b) + my_mkdir(b);")
+    seen = run(TOOLS / "check-source", folder)
+    assert (seen.returncode, seen.stdout.strip()) == (0, ""), seen.stdout
+    tree(folder, base__bad_c="int a = mkdir (b);\nlong c = syscall(SYS_mkdir, b);\nint d = symlink(b, b);",
+         process__clone_c="long c = SYS_mkdir;\nint a = mkdir(b);")
+    lines = run(TOOLS / "check-source", folder).stdout.splitlines()
+    assert len(lines) == 4, lines
+    assert lines[0].startswith("base/bad.c:1: mkdir()") and "world_mkdir()" in lines[0], lines
+    assert lines[1].startswith("base/bad.c:2: mkdir()") and lines[2].startswith("base/bad.c:3: symlink()"), lines
+    assert lines[3].startswith("process/clone.c:2: mkdir()"), lines
+
+
+@test
 def long_functions_and_files_are_found(folder):
     body = "\ta++;\n"
     tree(folder, base__good_c="void f(void)\n{\n" + body * 60 + "}")
