@@ -7,7 +7,8 @@
  *   never two gateways; never a start before the old tree is gone; every waiting state has a timer; starts
  * stay within the boot budget unless a person insisted; a healthy gateway is ended only by a person or by a
  * verdict whose evidence is recorded first; a dead one is always started again unless stopped, parked or
- * paused; parked says why and tries again by itself.
+ * paused; parked says why and tries again by itself. Its memory outlives the supervisor: a wait is neither
+ * shortened nor lengthened by the supervisor's death, and what was asked for and answered is done.
  */
 #ifndef HOLDFAST_CORE_SUPERVISION_H
 #define HOLDFAST_CORE_SUPERVISION_H
@@ -211,8 +212,7 @@ struct supervision {
 
 	/* Of an earlier life, for the first steps of this one. */
 	enum supervision_state before; /* where it was without a gateway; else STATE_ADOPTING */
-	bool was_ending; /* it had asked the gateway to end, or had seen its end, and was not through with it
-	                  */
+	bool was_ending; /* it had asked the gateway to end or seen its end, and was not through with that */
 	int64_t end_until_ms; /* the time the gateway was given for that; 0: it was over;
 	                         SUPERVISION_NOT_ASKED_YET: a restart was asked for in ADOPTING */
 

@@ -45,7 +45,8 @@ static void settle_due(struct loop_timer *timer)
 		console->settled_ms = now_ms;
 		console_report(console);
 	}
-	ring_trim(console->ring);
+	for (int i = 0; i < RING_REGION_COUNT; i++)
+		ring_trim(console->ring, (enum ring_region)i, RING_KEPT_BYTES);
 	settle_later(console);
 }
 

@@ -27,8 +27,8 @@ void handover_init(struct handover *handover);
 /* Whether `fd` is the FIFO that is held or waited for. */
 bool handover_is_of(const struct handover *handover, int fd);
 
-/* Waits for the console; `fd` is borrowed. Waits at most 2 s for a predecessor that does not let go: the console
- * must not stay unread for its sake. Returns 0 or a negative errno. */
+/* Waits for the console; `fd` is borrowed. Waits at most 2 s for a predecessor that does not let go: the
+ * console must not stay unread for its sake. Returns 0 or a negative errno. */
 int handover_begin(struct handover *handover, int fd);
 
 /* Waits no longer. */

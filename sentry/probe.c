@@ -172,8 +172,7 @@ static void ask(struct loop_timer *timer)
 	const char *path = settings_string(probe->settings, probe->settings->health.ready_path);
 
 	probe->asked_ms = clock_boot_ms();
-	if (http_get_start(
-	        &probe->get, probe->port, path, probe->settings->health.timeout_ms) < 0)
+	if (http_get_start(&probe->get, probe->port, path, probe->settings->health.timeout_ms) < 0)
 		loop_timer_arm(probe->loop, &probe->next, probe->asked_ms + SLOW_MS);
 }
 

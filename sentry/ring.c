@@ -113,11 +113,10 @@ bool ring_is_spread(const struct ring *ring)
 	return false;
 }
 
-void ring_trim(struct ring *ring)
+void ring_trim(struct ring *ring, enum ring_region region, size_t above)
 {
-	for (int i = 0; i < RING_REGION_COUNT; i++)
-		if (ring->reserved[i] > RING_KEPT_BYTES && is_empty(ring, (enum ring_region)i))
-			forget_region(ring, (enum ring_region)i, RING_KEPT_BYTES);
+	if (ring->reserved[region] > above && is_empty(ring, region))
+		forget_region(ring, region, RING_KEPT_BYTES);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------- */
@@ -326,6 +325,15 @@ static void let_go(struct ring *ring)
 {
 	ring_close(ring);
 	*ring = (struct ring){.fd = -1};
+}
+
+/* Where the file system is nearly full the first burst would find no room; private memory has it. */
+static bool has_room(int directory)
+{
+	struct statvfs place;
+
+	return fstatvfs(directory, &place) < 0 || place.f_blocks == 0 ||
+	       (uint64_t)place.f_bavail * place.f_frsize >= TOTAL_BYTES;
 }
 
 static int open_kept(struct ring *ring, int directory)

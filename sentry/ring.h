@@ -4,8 +4,8 @@
  *
  * How it stays whole: what the loop changes is in two copies, and one store says which counts. What a sink's
  * thread changes is one number. Bytes that a read(2) has just taken from the FIFO are found because nothing
- * but zeros was there before. Belongs to whoever holds the lock on the FIFO; where the file cannot be, private
- * memory does the same for as long as the process lives. */
+ * but zeros was there before. Belongs to whoever holds the lock on the FIFO; where the file cannot be,
+ * private memory does the same for as long as the process lives. */
 #ifndef HOLDFAST_SENTRY_RING_H
 #define HOLDFAST_SENTRY_RING_H
 
@@ -20,7 +20,13 @@
 #define RING_KEPT_BYTES    (32 * 1024) /* of each region, also while it is empty */
 #define RING_NOTHING_NOTED UINT64_MAX
 
-enum ring_region { RING_FILE, RING_STREAM, RING_SINK_COUNT, RING_LANDING = RING_SINK_COUNT, RING_REGION_COUNT };
+enum ring_region {
+	RING_FILE,
+	RING_STREAM,
+	RING_SINK_COUNT,
+	RING_LANDING = RING_SINK_COUNT,
+	RING_REGION_COUNT
+};
 
 struct sink_losses {
 	uint64_t lines, bytes;
@@ -60,8 +66,8 @@ struct ring_header {
 };
 
 struct ring {
-	struct ring_state state;       /* the loop's: what the next commit makes true */
-	struct ring_cursor *cursors;   /* shared with the sinks' threads */
+	struct ring_state state;     /* the loop's: what the next commit makes true */
+	struct ring_cursor *cursors; /* shared with the sinks' threads */
 	char *bytes[RING_REGION_COUNT];
 
 	/* Private. */
@@ -94,8 +100,8 @@ size_t ring_reserve(struct ring *ring, enum ring_region region, size_t bytes);
 /* Whether a burst has left memory behind that ring_trim may give back. */
 bool ring_is_spread(const struct ring *ring);
 
-/* Gives the memory of empty regions back. */
-void ring_trim(struct ring *ring);
+/* Gives the region's memory back, if it is empty and has more than so many bytes. */
+void ring_trim(struct ring *ring, enum ring_region region, size_t above);
 
 /* Where the next read(2) goes, right behind what is held; it must not be longer than *room. To be followed by
  * ring_read_end with what it brought (0: nothing). */
@@ -105,8 +111,8 @@ void ring_read_end(struct ring *ring, size_t got);
 /* The first `length` held bytes were offered to the sinks: the next commit forgets them here. */
 void ring_release_held(struct ring *ring, size_t length);
 
-/* When the file is not in `directory` any more, makes it there, with all that is in it. The sinks' threads are
- * held meanwhile (sink_hold). */
+/* When the file is not in `directory` any more, makes it there, with all that is in it. The sinks' threads
+ * are held meanwhile (sink_hold). */
 void ring_move(struct ring *ring, const char *directory);
 
 #endif

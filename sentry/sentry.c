@@ -120,8 +120,8 @@ static void console_came(struct sentry *sentry, int fd)
 	handover_begin(&sentry->handover, fd);
 }
 
-/* The console is drained for as long as we hold it: a stuck terminal shall not keep the gateway waiting, nor a
- * stuck disk as long as there is room in the ring. */
+/* The console is drained for as long as we hold it: a stuck terminal shall not keep the gateway waiting, nor
+ * a stuck disk as long as there is room in the ring. */
 static void finish_sink(struct sentry *sentry, struct sink *sink, int64_t until_ms)
 {
 	do {

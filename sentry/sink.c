@@ -13,6 +13,7 @@
 #define BACKOFF_FIRST_S    1
 #define BACKOFF_MAX_S      30
 #define THREAD_STACK_BYTES (256 * 1024)
+#define SPREAD_BYTES       (256 * 1024)
 #define NOTICE_MAX         200
 /* Resume only when half the ring is free: a notice for every few lines would be noise. */
 #define RESUME_BYTES (SINK_BYTES / 2)
@@ -138,9 +139,11 @@ static size_t room_within(struct sink *sink, size_t limit, size_t length)
 	struct ring_sink *state = state_of(sink);
 	size_t held = used(sink), room = held < limit ? limit - held : 0, at, reserved;
 
-	/* Empty: begin again at the first pages. */
-	if (held == 0)
+	/* Empty: begin again at the first pages, and when a burst touched many, give them back. */
+	if (held == 0) {
 		state->base = state->end;
+		ring_trim(sink->ring, sink->region, SPREAD_BYTES);
+	}
 	at = (size_t)((state->end - state->base) % SINK_BYTES);
 	if (length > room)
 		length = room;

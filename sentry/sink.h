@@ -43,8 +43,8 @@ struct sink {
 	bool is_short; /* the ring could not grow when it was last asked to */
 };
 
-/* `sink` has its first six members set. Starts the thread, which begins with what is in the ring. Returns 0 or
- * a negative errno. */
+/* `sink` has its first six members set. Starts the thread, which begins with what is in the ring. Returns 0
+ * or a negative errno. */
 int sink_init(struct sink *sink);
 
 /* Adds console bytes: whole lines, or a piece of a long or unfinished one. `begins_line`: the first byte is a

@@ -262,14 +262,15 @@ static bool adopt(struct supervisor *supervisor, struct supervision_event *resul
 
 	if (code == -EINVAL || code == -ENOENT) /* the number now names a thread of another process */
 		code = -ESRCH;
-	if (code < 0 && code != -ESRCH) {
-		file_close(&fd);
-		return false;
-	}
+	/* Whatever comes of it: what is saved meanwhile must name it still. */
 	supervisor->gateway.pid = recorded->pid;
 	supervisor->gateway.start_time = recorded->start_time;
 	supervisor->gateway.port = supervisor->record.port;
 	supervisor->gateway.started_real_ms = supervisor->record.started_real_ms;
+	if (code < 0 && code != -ESRCH) {
+		file_close(&fd);
+		return false;
+	}
 	supervisor->gateway.in_cgroup = containment_is_populated(&supervisor->containment);
 	result->type = ON_ADOPT_REFUSED;
 	/* A child that ended while we executed ourselves anew still has its exit status to give. */

@@ -299,7 +299,7 @@ static int begin(struct supervisor *self, struct error *why)
 {
 	struct supervision_event event = {.type = ON_START, .reason = REASON_FIRST_START};
 	bool found = supervisor_take_up_record(self);
-	int result = found ? 0 : ownership_check(self, why);
+	int result = found || self->executed_anew ? 0 : ownership_check(self, why);
 
 	if (result == 0)
 		result = open_all(self, found, why);

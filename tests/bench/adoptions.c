@@ -1,9 +1,9 @@
 /* bench_adoptions TIMES RUNTIME-DIR COMMAND...: how long `holdfast run` (the command) takes from right before
  * its start to its first correct status: the gateway runs, with its pid, and it is this supervisor who says
- * so. It is asked over the control socket, as fast as it answers. Three ways in turn, TIMES times: 0  plain:
- * nothing was there 1  its predecessor alone was killed with SIGKILL; gateway and workers live 2  its
- * predecessor and all workers were; the gateway lives Prints `TIME INDEX NANOSECONDS` for each. The first
- * time, which makes the directories, is not counted. */
+ * so. It is asked over the control socket, as fast as it answers. Three ways in turn, TIMES times: plain,
+ * when nothing was there (0); when its predecessor alone was killed with SIGKILL (1), and when all workers
+ * were with it (2), while the gateway lives. Prints `TIME WAY NANOSECONDS` for each. The first time, which
+ * makes the directories, is not counted. */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -56,8 +56,11 @@ static _Noreturn void fail(const struct subject *subject, const char *what)
 {
 	fprintf(stderr, "bench_adoptions: %s; last status: %s, gateway %d, supervisor %d of %d\n", what,
 	    subject->status.state, subject->status.gateway.pid, subject->status.supervisor.pid, subject->pid);
+	/* Abandoned workers end by themselves once their gateway is gone. */
 	if (subject->pid > 0)
-		kill(subject->pid, SIGTERM);
+		kill(subject->pid, SIGKILL);
+	if (subject->status.gateway.pid > 0)
+		kill(subject->status.gateway.pid, SIGKILL);
 	exit(1);
 }
 
@@ -182,7 +185,7 @@ static void end(struct subject *subject)
 		if (pid == 0)
 			pause_ns(TICK_NS);
 	}
-	subject->pid = 0;
+	subject->pid = subject->status.gateway.pid = 0;
 }
 
 static void go_round(struct subject *subject, long turn)

@@ -17,10 +17,13 @@
 #define KINDS 2
 #endif
 #ifndef DEATHS
-#define DEATHS 2 /* of supervisor, workers and gateway */
+#define DEATHS 2 /* of supervisor and workers */
 #endif
 #ifndef UPGRADES
 #define UPGRADES 1 /* the supervisor executes itself anew, with other settings or as another build */
+#endif
+#ifndef GATEWAY_ENDS
+#define GATEWAY_ENDS 0
 #endif
 #ifndef DELETIONS
 #define DELETIONS 0 /* of the runtime directory, with the workers' names in it */
@@ -65,20 +68,22 @@ bool excused[KINDS];  /* one of its kind was killed: a gap is no wonder */
 bool lingered;        /* the gateway was gone for long, and no supervisor there: nobody was served */
 bool deleted;         /* the directory, and it was not made anew yet */
 bool lost_names;      /* it died before that: the next one does not find its workers */
-byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS;
+byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS, gateway_ends = GATEWAY_ENDS;
 
 #if KINDS == 1
 #define all_absent (state[0] == ABSENT && state[1] == ABSENT)
 #define somebody_keeps (keeps[0] || keeps[1])
 #define is_changing (returning[0] || predecessor[0] != NONE)
 #define is_returning (returning[0])
-#define somebody_answers (answers(0) || answers(1))
+#define somebody_answers false /* one kind alone cannot always give it back */
+#define somebody_was_killed (excused[0])
 #else
 #define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT && state[3] == ABSENT)
 #define somebody_keeps (keeps[0] || keeps[1] || keeps[2] || keeps[3])
 #define is_changing (returning[0] || predecessor[0] != NONE || returning[1] || predecessor[1] != NONE)
 #define is_returning (returning[0] || returning[1])
 #define somebody_answers (answers(0) || answers(1) || answers(2) || answers(3))
+#define somebody_was_killed (excused[0] || excused[1])
 #endif
 
 #define answers(worker) (is_at_work(worker) && keeps[worker])
@@ -111,6 +116,8 @@ inline forget_worker(which)
 /* holdfast-sentry, holdfast-recorder, holdfast-relay: worker/worker.c */
 proctype worker(byte me)
 {
+	bool was_at_work;
+
 end_absent:
 	if
 	:: atomic { state[me] == CLONED }
@@ -166,19 +173,20 @@ end_serving:
 finishing:
 	atomic { state[me] = FINISHES; told[me] = false; calls[me] = false };
 	if
-	:: true -> goto gone
+	:: atomic { true ->
+		was_at_work = briefed[me] && keeps[me];
+		forget_worker(me);
+		/* Who ends by itself leaves the socket in somebody's hands. */
+		assert(!was_at_work || somebody_keeps || has_socket || somebody_was_killed || excused_all);
+		was_at_work = false;
+		goto end_absent }
 	OR_IS_KILLED
 	fi;
 
 killed:
 	excused[kind_of(me)] = true;
 gone:
-	atomic {
-		forget_worker(me);
-		/* The socket is lost only with the last that ever had it; a supervisor that lives had it. */
-		assert(!in_service || somebody_keeps || has_socket || excused[kind_of(me)] || excused_all);
-		goto end_absent
-	}
+	atomic { forget_worker(me); goto end_absent }
 }
 
 /* worker_start(): a pair, the clone, and the record; what it is to keep waits in its channel from the start */
@@ -477,7 +485,7 @@ execute_anew: /* with the lock and the listening socket in hand; every channel c
 killed:
 	atomic {
 		/* What it has, everybody it started has. */
-		assert(!has_socket || somebody_keeps || all_absent);
+		assert(!in_service || !has_socket || somebody_keeps || all_absent || somebody_was_killed);
 		forget_all();
 		has_socket = false; judges = false; kind = 0; fresh = 0; found = 0;
 		lives = false;
@@ -493,7 +501,7 @@ proctype world()
 {
 end:
 	do
-	:: atomic { gateway && deaths > 0 -> deaths--; gateway = false }
+	:: atomic { gateway && gateway_ends > 0 -> gateway_ends--; gateway = false }
 	:: atomic { deletions > 0 && lives -> deletions--; deleted = true;
 		name[0] = NONE; recorded[0] = NONE;
 #if KINDS > 1

@@ -1,7 +1,6 @@
 """A language model that says what a test wants: OpenAI's chat completions, streamed, on loopback.
 
-How it answers is one of these, and may be changed at any time; `manners` says it for those who were asked in words that hold
-a text:
+How it answers is one of these, and may be changed at any time; `manners` has another for who is asked with its words:
   "say"    a short text at once
   "tool"   asks for the tool `exec` with `command`; once it has the tool's result, a short text
   "slow"   a short text after `delay_s`

@@ -24,8 +24,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 import system
 from gateway_client import GatewayClient
 from mock_model import MockModel
-from system import (BUILD, ROOT, Skip, describe_process, environment_of, expect, expect_equal, free_port, is_alive, kill,
-                    start_time_of, steady, test, wait_for)
+from system import (BUILD, ROOT, Skip, describe_process, environment_of, expect, expect_equal, free_port, is_alive,
+                    kill, start_time_of, steady, test, wait_for)
 
 LOCAL = ROOT / ".local"
 NEW, OLD = "2026.9.6", "2026.2.1"
@@ -318,7 +318,7 @@ def killed(home, *workers):
     home.place.runs[-1].wait()
     wait_for(lambda: not any(map(is_alive, victims)), "the workers' end")
     home.place.run(*home.command, wait=False)
-    return f"killed with {len(victims)} workers"
+    return f"the supervisor was killed, and {len(victims)} workers with it"
 
 
 def lives_through(home):
@@ -327,8 +327,9 @@ def lives_through(home):
     place.wait_workers()
     work = Work(home)
     before, gateway = place.last_event(), place.status()["gateway"]
-    for step, directory in ((lambda: upgraded(place, new), new), (lambda: reloaded(place), new),
-                            (lambda: killed(home), BUILD), (lambda: killed(home, "sentry", "recorder", "relay"), BUILD)):
+    steps = [(lambda: upgraded(place, new), new), (lambda: reloaded(place), new), (lambda: killed(home), BUILD),
+             (lambda: killed(home, "sentry", "recorder", "relay"), BUILD)]
+    for step, directory in steps:
         words = step()
         yield f"{words}; status right {right_after(place, gateway, time.monotonic()) * 1000:.0f} ms later"
         expect_one_of_each(place, directory)

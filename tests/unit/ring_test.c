@@ -1,5 +1,6 @@
-/* The console's memory across deaths: a sentry is killed before and after each of its system calls, and at each
- * step that is not one; the next one goes on, and every line is in the file once. */
+/* The console's memory across deaths: a sentry is killed before and after each of its system calls, and at
+ * each step that is not one; the next one goes on, and every line is in the file once. */
+#include "support/ring_home.h"
 #include "support/tap.h"
 
 #include <errno.h>
@@ -21,40 +22,8 @@
 #define INPUT_BYTES (300 * 1000)
 #define KILLS_MAX   20000
 
-static char directory[64];
 static int64_t retention_bytes; /* 0: the files rotate every 128 KiB */
 static char input[INPUT_BYTES + 1], found[4 * 1000 * 1000];
-
-static const char *path_of(const char *name)
-{
-	static char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", directory, name);
-	return path;
-}
-
-static void make_directory(void)
-{
-	/* Where runtime directories are, if it can be. */
-	snprintf(directory, sizeof(directory), "%s/holdfast-ring-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	CHECK(mkdtemp(directory) != NULL);
-}
-
-static void remove_files(void)
-{
-	static const char *const names[] = {"console.log", "console.log.1", "console.log.2", "console.log.3",
-	    "console.log.4", RING_NAME};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		unlink(path_of(names[i]));
-}
-
-static void remove_directory(void)
-{
-	remove_files();
-	CHECK(rmdir(directory) == 0);
-}
 
 /* All the console files, the oldest first. */
 static size_t read_log(void)
@@ -73,7 +42,8 @@ static size_t read_log(void)
 	return length;
 }
 
-/* --- one sentry's life ----------------------------------------------------------------------------------- */
+/* --- one sentry's life -----------------------------------------------------------------------------------
+ */
 
 struct life {
 	struct loop loop;
@@ -109,8 +79,8 @@ static void begin_life(struct life *life, sink_write *write, void *context)
 	logfile_init(&life->logfile, directory, retention_bytes);
 	cursor = life->logfile.cursor = &life->ring.cursors[RING_FILE];
 	left = life->ring.state.sinks[RING_FILE].end - cursor->begin;
-	cursor->begin += logfile_written_since(
-	    &life->logfile, cursor, left < SINK_WRITE_MAX ? left : SINK_WRITE_MAX);
+	cursor->begin +=
+	    logfile_written_since(&life->logfile, cursor, left < SINK_WRITE_MAX ? left : SINK_WRITE_MAX);
 	life->file = (struct sink){.write = write,
 	    .context = context != NULL ? context : &life->logfile,
 	    .slow_words = "it was slow",
@@ -234,7 +204,8 @@ static bool is_all_there_once(int count)
 		same++;
 	if (length == INPUT_BYTES && same == INPUT_BYTES)
 		return true;
-	printf("# killed at stop %d: %zu bytes of %d, the first %zu right\n", count, length, INPUT_BYTES, same);
+	printf(
+	    "# killed at stop %d: %zu bytes of %d, the first %zu right\n", count, length, INPUT_BYTES, same);
 	return false;
 }
 
@@ -279,7 +250,8 @@ TEST("killed again and again: each sentry goes on where the last one was")
 	remove_directory();
 }
 
-/* --- single steps ---------------------------------------------------------------------------------------- */
+/* --- single steps ----------------------------------------------------------------------------------------
+ */
 
 /* A disk that does nothing until it is told to. */
 static ssize_t refuse(void *context, const char *bytes, size_t length)
@@ -484,112 +456,5 @@ TEST("a file that another has lengthened or replaced meanwhile costs no line")
 	CHECK(length >= 16);
 	for (char digit = '1'; digit <= '8'; digit++)
 		CHECK(strchr(found, digit) != NULL);
-	remove_directory();
-}
-
-/* --- hostile, foreign, damaged --------------------------------------------------------------------------- */
-
-TEST("what is no ring is replaced, and that is told")
-{
-	static const char nonsense[4096] = "nonsense";
-	struct ring ring;
-	struct stat stat;
-	int fd;
-
-	make_directory();
-	fd = open(path_of(RING_NAME), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	CHECK(file_write_all(fd, nonsense, sizeof(nonsense)) == 0);
-	file_close(&fd);
-	CHECK(ring_open(&ring, directory) == RING_DAMAGED && ring_is_kept(&ring));
-	ring_close(&ring);
-	CHECK(ring_open(&ring, directory) == RING_FOUND);
-	ring_close(&ring);
-
-	unlink(path_of(RING_NAME));
-	CHECK(symlink("/dev/zero", path_of(RING_NAME)) == 0);
-	CHECK(ring_open(&ring, directory) == RING_DAMAGED && ring_is_kept(&ring));
-	CHECK(lstat(path_of(RING_NAME), &stat) == 0 && S_ISREG(stat.st_mode));
-	ring_close(&ring);
-
-	unlink(path_of(RING_NAME));
-	CHECK(mkdir(path_of(RING_NAME), 0700) == 0);
-	CHECK(ring_open(&ring, directory) == RING_DAMAGED && !ring_is_kept(&ring));
-	ring_close(&ring);
-	CHECK(rmdir(path_of(RING_NAME)) == 0);
-	remove_directory();
-}
-
-TEST("any damage is survived: within its bounds, or begun anew")
-{
-	struct ring ring;
-	unsigned next = 1;
-	int found_count = 0;
-
-	make_directory();
-	for (int round = 0; round < 3000; round++) {
-		struct ring_header *header;
-		unsigned char *bytes;
-
-		if (ring_open(&ring, directory) < 0)
-			break;
-		header = ring.header;
-		bytes = (unsigned char *)header;
-		for (int i = 0; i < 1 + round % 3; i++) {
-			next = next * 1103515245 + 12345;
-			bytes[(next >> 8) % sizeof(*header)] = (unsigned char)(next >> 24);
-		}
-		ring_close(&ring);
-		if (!CHECK(ring_open(&ring, directory) >= 0))
-			break;
-		found_count += ring.header->magic != 0;
-		for (int i = 0; i < RING_SINK_COUNT; i++)
-			CHECK(ring.state.sinks[i].end - ring.cursors[i].begin <= RING_SINK_BYTES);
-		CHECK(ring.state.from + ring.state.held <= RING_LANDING_BYTES);
-		ring_trim(&ring);
-		ring_close(&ring);
-		if (round % 50 == 0)
-			unlink(path_of(RING_NAME));
-	}
-	CHECK(found_count > 0);
-	remove_directory();
-}
-
-TEST("two never share one: who comes while it is in use begins a new one")
-{
-	struct ring first, second;
-
-	make_directory();
-	CHECK(ring_open(&first, directory) == RING_NEW);
-	ring_open(&second, directory);
-	CHECK(ring_is_kept(&second));
-	first.state.sinks[0].untold.lines = 7;
-	ring_commit(&first);
-	CHECK(second.header->states[second.header->current].sinks[0].untold.lines == 0);
-	ring_close(&first);
-	ring_close(&second);
-	remove_directory();
-}
-
-TEST("a burst's memory is given back")
-{
-	struct ring ring;
-	struct stat stat;
-	blkcnt_t idle;
-
-	make_directory();
-	CHECK(ring_open(&ring, directory) == RING_NEW);
-	CHECK(fstat(ring.fd, &stat) == 0);
-	idle = stat.st_blocks;
-	CHECK(ring_reserve(&ring, RING_FILE, RING_SINK_BYTES) == RING_SINK_BYTES);
-	CHECK(ring_reserve(&ring, RING_LANDING, RING_READ_BYTES) >= RING_READ_BYTES);
-	memset(ring.bytes[RING_FILE], 'x', RING_SINK_BYTES);
-	CHECK(ring_is_spread(&ring));
-	CHECK(fstat(ring.fd, &stat) == 0 && stat.st_blocks >= idle + 1024 * 1024 / 512 - 64);
-
-	ring_trim(&ring);
-	CHECK(!ring_is_spread(&ring));
-	CHECK(fstat(ring.fd, &stat) == 0 && stat.st_blocks <= idle + 64);
-	CHECK(idle <= 4 * RING_KEPT_BYTES / 512 + 64);
-	ring_close(&ring);
 	remove_directory();
 }

@@ -74,8 +74,11 @@ static struct target *new_target(struct sink *sink)
 	CHECK(ring_open(&ring, NULL) == RING_NEW && !ring_is_kept(&ring));
 	pthread_mutex_init(&target->lock, NULL);
 	pthread_cond_init(&target->changed, NULL);
-	*sink = (struct sink){
-	    .write = target_write, .context = target, .slow_words = "it was slow", .notice_prefix = "", .ring = &ring};
+	*sink = (struct sink){.write = target_write,
+	    .context = target,
+	    .slow_words = "it was slow",
+	    .notice_prefix = "",
+	    .ring = &ring};
 	CHECK(sink_init(sink) == 0);
 	return target;
 }
