@@ -66,6 +66,11 @@ int control_listen(const char *runtime_dir, struct error *why)
 	return control_listen_at(runtime_dir, CONTROL_SOCKET_NAME, why);
 }
 
+void control_worker_name(char *target, const char *name, int pid)
+{
+	snprintf(target, CONTROL_NAME_MAX, "%s.%d", name, pid);
+}
+
 int control_connect(const char *runtime_dir, const char *name)
 {
 	int directory_fd CLOSE_ON_RETURN = -1;

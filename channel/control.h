@@ -9,15 +9,16 @@
 
 #include "base/error.h"
 
-#define CONTROL_VERSION       2
-#define CONTROL_SOCKET_NAME   "control"
-#define OWNER_LOCK_NAME       "owner.lock" /* in the state directory: locked by the supervisor, holds its pid */
-#define CONTROL_REASON_MAX    256
-#define CONTROL_SENTENCE_MAX  384
-#define CONTROL_CHANGES_MAX   2048
-#define CONTROL_WORKER_COUNT  3
-#define CONTROL_PATH_MAX      512
-#define CONTROL_CHANGE_MS     25000 /* reading settings, a trial, the change itself */
+#define CONTROL_VERSION      2
+#define CONTROL_SOCKET_NAME  "control"
+#define OWNER_LOCK_NAME      "owner.lock" /* in the state directory: locked by the supervisor, holds its pid */
+#define CONTROL_NAME_MAX     32
+#define CONTROL_REASON_MAX   256
+#define CONTROL_SENTENCE_MAX 384
+#define CONTROL_CHANGES_MAX  2048
+#define CONTROL_WORKER_COUNT 3
+#define CONTROL_PATH_MAX     512
+#define CONTROL_CHANGE_MS    25000 /* reading settings, a trial, the change itself */
 
 enum control_verb {
 	CONTROL_STATUS,
@@ -97,6 +98,10 @@ int control_listen(const char *runtime_dir, struct error *why);
 
 /* The same with another name in that directory: a worker's. */
 int control_listen_at(const char *runtime_dir, const char *name, struct error *why);
+
+/* The name of a worker's socket, "sentry.4711": each process has its own, so that none is out of reach while
+ * another succeeds it. `target` holds CONTROL_NAME_MAX bytes. */
+void control_worker_name(char *target, const char *name, int pid);
 
 /* Connects to the socket of that name. Returns it, close-on-exec and not blocking, or a negative errno:
  * -ENOENT or -ECONNREFUSED when nobody listens there. */

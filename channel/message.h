@@ -1,8 +1,8 @@
 /* What the programs say to each other: one fixed, versioned struct a SOCK_SEQPACKET packet.
  *
  * Supervisor <-> worker over the socket pair a worker inherits as descriptor 3 (CHANNEL_FD); the settings are
- * descriptor 4 (SETTINGS_FD). A worker whose supervisor died is reached by the next one at the socket of its
- * name in the runtime directory, and says the same things there. People's commands come over the control
+ * descriptor 4 (SETTINGS_FD). A worker whose supervisor died is reached by the next one at a socket of its
+ * own in the runtime directory, and says the same things there. People's commands come over the control
  * socket in the runtime directory. */
 #ifndef HOLDFAST_CHANNEL_MESSAGE_H
 #define HOLDFAST_CHANNEL_MESSAGE_H

@@ -58,6 +58,7 @@ int record_read(int fd, uint64_t instance, struct record *record, struct error *
 {
 	char boot_id[PROCFS_BOOT_ID_MAX];
 	ssize_t length = pread(fd, record, sizeof(*record), 0);
+	int result;
 
 	if (length < 0)
 		return error_set(why, -errno, "The runtime record cannot be read: %s.", strerror(errno));
@@ -72,8 +73,12 @@ int record_read(int fd, uint64_t instance, struct record *record, struct error *
 	if (record->uid != getuid() || record->instance != instance)
 		return error_set(
 		    why, -EINVAL, "The runtime record is another user's or instance's; it is not believed.");
-	if (procfs_boot_id(boot_id, sizeof(boot_id)) < 0 ||
-	    strncmp(boot_id, record->boot_id, sizeof(record->boot_id)) != 0)
+	result = procfs_boot_id(boot_id, sizeof(boot_id));
+	if (result < 0) /* too many open files, say: that is no word against it */
+		return error_set(why, result,
+		    "The runtime record cannot be judged, for the boot's number cannot be read: %s.",
+		    strerror(-result));
+	if (strncmp(boot_id, record->boot_id, sizeof(record->boot_id)) != 0)
 		return error_set(
 		    why, -EINVAL, "The runtime record is from before the last boot; it is not believed.");
 	if (record->machine_size > RECORD_MACHINE_MAX ||

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -12,6 +13,8 @@
 
 #define RETRY_MS 50
 #define WAIT_MS  2000
+
+#define WAIT_TURN_US 10000
 
 static void grant(struct handover *handover, bool locked)
 {
@@ -69,10 +72,18 @@ int handover_begin(struct handover *handover, int fd)
 	return 0;
 }
 
-void handover_insist(struct handover *handover)
+void handover_wait(struct handover *handover, int64_t wait_ms)
 {
-	if (handover->fd >= 0)
-		grant(handover, false);
+	int64_t until_ms = clock_boot_ms() + wait_ms;
+
+	while (handover->fd >= 0 && !handover->is_granted) {
+		if (world_flock(handover->fd, LOCK_EX | LOCK_NB) == 0)
+			grant(handover, true);
+		else if (errno != EWOULDBLOCK || clock_boot_ms() >= until_ms)
+			return;
+		else
+			usleep(WAIT_TURN_US);
+	}
 }
 
 void handover_release(struct handover *handover)

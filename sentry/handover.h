@@ -31,8 +31,8 @@ bool handover_is_of(const struct handover *handover, int fd);
  * console must not stay unread for its sake. Returns 0 or a negative errno. */
 int handover_begin(struct handover *handover, int fd);
 
-/* Waits no longer. */
-void handover_insist(struct handover *handover);
+/* Blocks until the console is granted, `wait_ms` at most: a last look before the end. */
+void handover_wait(struct handover *handover, int64_t wait_ms);
 
 /* Lets go of the console. */
 void handover_release(struct handover *handover);

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -292,8 +293,8 @@ static int map(struct ring *ring)
 	char *memory = world_mmap(NULL, TOTAL_BYTES, PROT_READ | PROT_WRITE,
 	    ring->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, ring->fd, 0);
 
-	if (memory == MAP_FAILED)
-		return -errno;
+	if (memory == MAP_FAILED || memory == NULL)
+		return -ENOMEM;
 	point_into(ring, memory);
 	return 0;
 }
@@ -304,20 +305,23 @@ static bool lock(int fd)
 	return world_flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-/* A file of ours, as the last sentry left it. Returns a descriptor or -1. */
+/* A file of ours, as the last sentry left it. Returns a descriptor, -EBUSY when it is in use, or -1. */
 static int open_found(int directory)
 {
 	int fd = world_openat(directory, RING_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat stat;
+	int result;
 
 	if (fd < 0)
 		return -1;
+	errno = 0;
 	if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_uid == geteuid() &&
 	    stat.st_nlink == 1 && (stat.st_mode & 077) == 0 && stat.st_size == TOTAL_BYTES && lock(fd) &&
 	    allocate(fd, 0, PAGE_BYTES) == 0)
 		return fd;
+	result = errno == EWOULDBLOCK ? -EBUSY : -1;
 	close(fd);
-	return -1;
+	return result;
 }
 
 /* Unmaps, and is as before ring_open. */
@@ -336,13 +340,34 @@ static bool has_room(int directory)
 	       (uint64_t)place.f_bavail * place.f_frsize >= TOTAL_BYTES;
 }
 
+static void make(struct ring *ring, int directory)
+{
+	if (!has_room(directory))
+		return;
+	ring->fd =
+	    world_openat(directory, RING_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (ring->fd < 0)
+		return;
+	if (lock(ring->fd) && world_ftruncate(ring->fd, TOTAL_BYTES) == 0 &&
+	    allocate(ring->fd, 0, PAGE_BYTES) == 0 && map(ring) == 0) {
+		begin_anew(ring);
+		if (claim_regions(ring) == 0)
+			return;
+	}
+	world_unlinkat(directory, RING_NAME, 0);
+	let_go(ring);
+}
+
+/* Leaves the ring without a header where it cannot be kept. */
 static int open_kept(struct ring *ring, int directory)
 {
 	int opened =
 	    faccessat(directory, RING_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? RING_DAMAGED : RING_NEW;
 
 	ring->fd = open_found(directory);
-	if (ring->fd >= 0 && map(ring) == 0) {
+	if (ring->fd == -EBUSY) {
+		opened = RING_NEW;
+	} else if (ring->fd >= 0 && map(ring) == 0) {
 		/* Whoever was killed before the magic number was there had read nothing yet. */
 		if (ring->header->magic == 0)
 			opened = RING_NEW;
@@ -351,17 +376,7 @@ static int open_kept(struct ring *ring, int directory)
 	}
 	let_go(ring);
 	world_unlinkat(directory, RING_NAME, 0);
-	ring->fd =
-	    world_openat(directory, RING_NAME, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (ring->fd >= 0 && lock(ring->fd) && world_ftruncate(ring->fd, TOTAL_BYTES) == 0 &&
-	    allocate(ring->fd, 0, PAGE_BYTES) == 0 && map(ring) == 0) {
-		begin_anew(ring);
-		if (claim_regions(ring) == 0)
-			return opened;
-	}
-	if (ring->fd >= 0)
-		world_unlinkat(directory, RING_NAME, 0);
-	let_go(ring);
+	make(ring, directory);
 	return opened;
 }
 
@@ -420,7 +435,7 @@ static int copy_into(const struct ring *ring, int fd)
 void ring_move(struct ring *ring, const char *directory)
 {
 	int directory_fd CLOSE_ON_RETURN = world_open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd CLOSE_ON_RETURN = -1;
+	int fd;
 
 	if (ring->fd < 0 || directory_fd < 0 || is_in(ring, directory_fd))
 		return;
@@ -432,9 +447,9 @@ void ring_move(struct ring *ring, const char *directory)
 	if (copy_into(ring, fd) < 0 || world_mmap(ring->header, TOTAL_BYTES, PROT_READ | PROT_WRITE,
 	                                   MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
 		world_unlinkat(directory_fd, RING_NAME, 0);
+		close(fd);
 		return;
 	}
 	file_close(&ring->fd);
 	ring->fd = fd;
-	fd = -1;
 }

@@ -87,6 +87,9 @@ static void begin_writing(struct sentry *sentry, const char *directory)
 		print_note(sentry, &sentry->notes[i]);
 	if (opened == RING_DAMAGED)
 		tell_unknown_loss(sentry);
+	if (directory != NULL && !ring_is_kept(&sentry->ring))
+		say_note(sentry, "The runtime directory has no room for what is read from the console and "
+		                 "not yet written: it is lost if this sentry is killed. Make room there.");
 }
 
 static void console_granted(struct handover *handover, bool locked)
@@ -138,8 +141,9 @@ static void finish(struct worker *worker)
 	int64_t began_ms = clock_boot_ms();
 
 	probe_stop(&sentry->probe);
-	/* Told to end while still waiting for a predecessor: what is in the console now is ours to write. */
-	handover_insist(&sentry->handover);
+	/* Told to end while still waiting for a predecessor: that one ends as well, and what it leaves is
+	 * ours to write; or it goes on, and the console is its own. */
+	handover_wait(&sentry->handover, FINISH_MS / 4);
 	if (!sentry->has_sinks)
 		begin_writing(sentry, NULL);
 	finish_sink(sentry, &sentry->stream_sink, began_ms + FINISH_MS * 3 / 4);

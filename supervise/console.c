@@ -110,6 +110,11 @@ void console_lines_dropped(struct supervisor *supervisor, const struct message_d
 	uint64_t lines;
 	char evidence[64];
 
+	if (dropped->lines == 0) { /* how many, nobody can say */
+		events_record(supervisor, "console.dropped", SEVERITY_WARNING, 0, NULL,
+		    "Lines of the gateway's console may be missing in console.log: %.100s.", dropped->why);
+		return;
+	}
 	supervisor->console.lines_dropped += dropped->lines;
 	lines = supervisor->console.lines_dropped - supervisor->console.lines_told;
 	if (lines == 0 || (supervisor->console.lines_told_ms != 0 &&

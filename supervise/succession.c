@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +17,25 @@
 
 #define RETURN_WAIT_MS 2000 /* an earlier life's worker that does not answer is ended */
 
+static void remove_socket(const struct supervisor *supervisor, const char *name, int pid)
+{
+	char file[CONTROL_NAME_MAX];
+
+	control_worker_name(file, name, pid);
+	world_unlinkat(supervisor->runtime_fd, file, 0);
+}
+
+void worker_remove_socket(const struct supervisor *supervisor, const struct supervised_worker *worker)
+{
+	remove_socket(supervisor, worker->name, worker->pid);
+}
+
+static void forget_channel(struct leaving_worker *leaving)
+{
+	loop_source_retire(&leaving->channel);
+	file_close(&leaving->channel_fd);
+}
+
 static void leaving_ended(struct loop_source *source, uint32_t events)
 {
 	struct leaving_worker *leaving =
@@ -25,15 +45,38 @@ static void leaving_ended(struct loop_source *source, uint32_t events)
 	(void)events;
 	world_waitid(P_PIDFD, (id_t)leaving->pid_fd, &(siginfo_t){0}, WEXITED | WNOHANG);
 	loop_source_retire(source);
+	forget_channel(leaving);
 	file_close(&leaving->pid_fd);
+	remove_socket(supervisor, leaving->name, leaving->pid);
 	leaving->pid = 0;
+	workers_open_listeners(supervisor);
 	supervisor_worker_left(supervisor);
 }
 
-/* Its successor is ready: it finishes what it has in hand. When too many do that, the first is ended. */
-void worker_release_predecessor(struct supervisor *supervisor, struct supervised_worker *worker)
+/* A place for one that is on its way out. When too many are, the first is ended. */
+static struct leaving_worker *let_leave(struct supervisor *supervisor, const char *name, int pid, int pid_fd)
 {
 	struct leaving_worker *place = &supervisor->leaving[0];
+
+	for (int i = 0; i < LEAVING_WORKERS_MAX; i++)
+		if (supervisor->leaving[i].pid == 0)
+			place = &supervisor->leaving[i];
+	if (place->pid != 0) {
+		world_pidfd_send_signal(place->pid_fd, SIGKILL, NULL, 0);
+		loop_source_retire(&place->death);
+		forget_channel(place);
+		file_close(&place->pid_fd);
+	}
+	*place = (struct leaving_worker){.name = name, .pid = pid, .pid_fd = pid_fd, .channel_fd = -1};
+	place->channel.fd = -1;
+	place->death = (struct loop_source){.fd = -1, .callback = leaving_ended, .context = supervisor};
+	loop_source_watch(&supervisor->loop, &place->death, pid_fd, EPOLLIN);
+	return place;
+}
+
+/* Its successor is ready: it finishes what it has in hand. */
+void worker_release_predecessor(struct supervisor *supervisor, struct supervised_worker *worker)
+{
 	struct message finish = {0};
 
 	if (worker->predecessor.pid == 0)
@@ -41,27 +84,18 @@ void worker_release_predecessor(struct supervisor *supervisor, struct supervised
 	if (message_send(worker->predecessor.channel_fd, MESSAGE_FINISH, &finish, -1) < 0)
 		world_pidfd_send_signal(worker->predecessor.pid_fd, SIGTERM, NULL, 0);
 	file_close(&worker->predecessor.channel_fd);
-	for (int i = 0; i < LEAVING_WORKERS_MAX; i++)
-		if (supervisor->leaving[i].pid == 0)
-			place = &supervisor->leaving[i];
-	if (place->pid != 0) {
-		world_pidfd_send_signal(place->pid_fd, SIGKILL, NULL, 0);
-		loop_source_retire(&place->death);
-		file_close(&place->pid_fd);
-	}
-	place->pid = worker->predecessor.pid;
-	place->pid_fd = worker->predecessor.pid_fd;
-	place->death.callback = leaving_ended;
-	place->death.context = supervisor;
+	let_leave(supervisor, worker->name, worker->predecessor.pid, worker->predecessor.pid_fd);
 	worker->predecessor.pid = 0;
-	loop_source_watch(&supervisor->loop, &place->death, place->pid_fd, EPOLLIN);
 }
 
-/* While one of an earlier life may still give its listening socket back, it is not opened anew. */
+/* While one of an earlier life may still give its listening socket back, none is opened anew. */
 void workers_open_listeners(struct supervisor *supervisor)
 {
 	for (int i = 0; i < WORKER_COUNT; i++)
 		if (supervisor->workers[i].returning)
+			return;
+	for (int i = 0; i < LEAVING_WORKERS_MAX; i++)
+		if (supervisor->leaving[i].pid != 0 && supervisor->leaving[i].channel_fd >= 0)
 			return;
 	listeners_open(supervisor);
 }
@@ -102,23 +136,72 @@ void workers_succeed(struct supervisor *supervisor)
 			worker_succeed(supervisor, &supervisor->workers[i]);
 }
 
-/* The connection to its socket becomes the channel of a worker that an earlier life left. */
-static void take_back(struct supervisor *supervisor, struct supervised_worker *worker)
+/* One of two of a kind, left by a succession that a death cut short: once it has given back what it holds, it
+ * may go. */
+static void surplus_said(struct loop_source *source, uint32_t events)
 {
-	int fd = control_connect(
-	    settings_string(supervisor->settings, supervisor->settings->runtime_dir), worker->name);
-	struct ucred peer = {0};
-	socklen_t size = sizeof(peer);
+	struct leaving_worker *leaving =
+	    (struct leaving_worker *)((char *)source - offsetof(struct leaving_worker, channel));
+	struct supervisor *supervisor = source->context;
+	struct message message;
+	int passed_fd;
 
-	if (fd < 0)
-		return;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == getuid())
-		worker->pid_fd = world_pidfd_open(peer.pid, 0);
-	if (worker->pid_fd < 0) {
+	(void)events;
+	while (leaving->channel_fd >= 0) {
+		int got = message_receive(leaving->channel_fd, &message, &passed_fd);
+
+		if (got == -EAGAIN)
+			return;
+		if (got == 1 && message.type == MESSAGE_LISTENER) {
+			listeners_take(supervisor, message.listener.which, passed_fd);
+			continue;
+		}
+		if (got == 1)
+			file_close(&passed_fd);
+		if (got == 1 && message.type != MESSAGE_HELLO)
+			continue;
+		memset(&message, 0, sizeof(message));
+		if (got != 1 || message_send(leaving->channel_fd, MESSAGE_FINISH, &message, -1) < 0)
+			world_pidfd_send_signal(leaving->pid_fd, SIGTERM, NULL, 0);
+		forget_channel(leaving);
+		workers_open_listeners(supervisor);
+	}
+}
+
+static void take_surplus(struct supervisor *supervisor, const char *name, int pid, int pid_fd, int channel_fd)
+{
+	struct leaving_worker *leaving = let_leave(supervisor, name, pid, pid_fd);
+
+	leaving->channel_fd = channel_fd;
+	leaving->channel = (struct loop_source){.fd = -1, .callback = surplus_said, .context = supervisor};
+	loop_source_watch(&supervisor->loop, &leaving->channel, channel_fd, EPOLLIN);
+}
+
+static void no_answer(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = timer->context;
+
+	for (int i = 0; i < LEAVING_WORKERS_MAX; i++)
+		if (supervisor->leaving[i].pid != 0 && supervisor->leaving[i].channel_fd >= 0)
+			world_pidfd_send_signal(supervisor->leaving[i].pid_fd, SIGKILL, NULL, 0);
+}
+
+/* The connection to its socket becomes the channel of a worker that an earlier life left. */
+static void take_back(
+    struct supervisor *supervisor, struct supervised_worker *worker, const struct ucred *peer, int fd)
+{
+	int pid_fd = world_pidfd_open(peer->pid, 0);
+
+	if (pid_fd < 0) {
 		close(fd);
 		return;
 	}
-	worker->pid = peer.pid;
+	if (worker->pid != 0) {
+		take_surplus(supervisor, worker->name, peer->pid, pid_fd, fd);
+		return;
+	}
+	worker->pid = peer->pid;
+	worker->pid_fd = pid_fd;
 	worker->returning = true;
 	worker->death.callback = worker_died;
 	worker->death.context = supervisor;
@@ -127,10 +210,48 @@ static void take_back(struct supervisor *supervisor, struct supervised_worker *w
 	loop_timer_arm(&supervisor->loop, &worker->retry, clock_boot_ms() + RETURN_WAIT_MS);
 }
 
+static struct supervised_worker *worker_of_socket(struct supervisor *supervisor, const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	for (int i = 0; dot != NULL && i < WORKER_COUNT; i++) {
+		const char *known = supervisor->workers[i].name;
+
+		if (strlen(known) == (size_t)(dot - name) && strncmp(known, name, (size_t)(dot - name)) == 0)
+			return &supervisor->workers[i];
+	}
+	return NULL;
+}
+
+static bool visit_socket(void *context, int directory_fd, const char *name)
+{
+	struct supervisor *supervisor = context;
+	struct supervised_worker *worker = worker_of_socket(supervisor, name);
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t size = sizeof(peer);
+	int fd;
+
+	if (worker == NULL)
+		return true;
+	fd = control_connect(settings_string(supervisor->settings, supervisor->settings->runtime_dir), name);
+	if (fd < 0) {
+		if (fd == -ECONNREFUSED) /* its worker is dead */
+			world_unlinkat(directory_fd, name, 0);
+	} else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == getuid()) {
+		take_back(supervisor, worker, &peer, fd);
+	} else {
+		close(fd);
+	}
+	return true;
+}
+
 void workers_take_back(struct supervisor *supervisor)
 {
-	for (int i = 0; i < WORKER_COUNT; i++)
-		take_back(supervisor, &supervisor->workers[i]);
+	file_each_entry(settings_string(supervisor->settings, supervisor->settings->runtime_dir),
+	    visit_socket, supervisor);
+	supervisor->leaving_timer.callback = no_answer;
+	supervisor->leaving_timer.context = supervisor;
+	loop_timer_arm(&supervisor->loop, &supervisor->leaving_timer, clock_boot_ms() + RETURN_WAIT_MS);
 }
 
 bool workers_are_changing(const struct supervisor *supervisor)

@@ -47,10 +47,12 @@ struct supervised_worker {
 	} predecessor;                       /* it goes on until its successor says HELLO */
 };
 
-/* Told to finish what it has in hand; its successor is at work. */
+/* Told to finish what it has in hand, or about to be; another is at work. */
 struct leaving_worker {
+	const char *name;
 	int pid, pid_fd; /* pid 0: a free place */
-	struct loop_source death;
+	int channel_fd;  /* -1 once it is told */
+	struct loop_source death, channel;
 };
 
 /* Events not yet acknowledged by the recorder, in a file on tmpfs: they survive our own death. */
@@ -125,6 +127,7 @@ struct supervisor {
 
 	struct supervised_worker workers[WORKER_COUNT];
 	struct leaving_worker leaving[LEAVING_WORKERS_MAX];
+	struct loop_timer leaving_timer;
 	struct restart_policy worker_policy;
 
 	struct {
@@ -225,6 +228,8 @@ void workers_tell_gateway(struct supervisor *supervisor, enum worker_index index
 void workers_announce_gateway(struct supervisor *supervisor);
 
 /* succession.c */
+/* The name of one that has ended goes from the runtime directory. */
+void worker_remove_socket(const struct supervisor *supervisor, const struct supervised_worker *worker);
 /* Takes back the workers of an earlier life that can be reached. */
 void workers_take_back(struct supervisor *supervisor);
 /* Another build, output or settings than ours: a new one takes its place. */

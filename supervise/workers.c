@@ -172,6 +172,7 @@ bool workers_ended(struct supervisor *supervisor, int pid, int status_code, int 
 		worker_close_channel(worker);
 		loop_source_retire(&worker->death);
 		file_close(&worker->pid_fd);
+		worker_remove_socket(supervisor, worker);
 		worker->pid = 0;
 		worker->returning = false;
 		workers_open_listeners(supervisor);

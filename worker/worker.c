@@ -223,8 +223,11 @@ static int watch_signals(struct worker *worker)
 /* Without it the worker works, and cannot be taken back. */
 static void listen_for_supervisors(struct worker *worker)
 {
-	int fd = control_listen_at(
-	    settings_string(worker->settings, worker->settings->runtime_dir), worker->name, NULL);
+	char name[CONTROL_NAME_MAX];
+	int fd;
+
+	control_worker_name(name, worker->name, getpid());
+	fd = control_listen_at(settings_string(worker->settings, worker->settings->runtime_dir), name, NULL);
 
 	worker->socket.callback = supervisor_came;
 	worker->socket.context = worker;

@@ -1,10 +1,10 @@
 /* What the three workers share: the settings and the channel they inherit, the first word, the last word, the
  * listening sockets they keep, the rights they give up after their start, and how they outlive a supervisor.
  *
- * A worker listens on the socket of its name in the runtime directory. When its supervisor dies it goes on;
- * the next supervisor connects there, and that connection is the channel from then on. An abandoned worker
- * ends when the gateway has been gone for WORKER_LINGER_MS, or when there is a new supervisor that did not
- * come for it within WORKER_CLAIM_MS. */
+ * A worker listens on a socket with its name and pid in the runtime directory. When its supervisor dies it
+ * goes on; the next supervisor connects there, and that connection is the channel from then on. An abandoned
+ * worker ends when the gateway has been gone for WORKER_LINGER_MS, or when there is a new supervisor that did
+ * not come for it within WORKER_CLAIM_MS. */
 #ifndef HOLDFAST_WORKER_WORKER_H
 #define HOLDFAST_WORKER_WORKER_H
 

@@ -13,7 +13,7 @@ from support import supervisors, table
 
 WAYS = ["plain start", "adoption, supervisor killed", "adoption, everything killed"]
 FLOOR = WAYS[0]
-ROUNDS, TIMES = (10, 12)
+ROUNDS, TIMES = (12, 12)
 SHORT_ROUNDS, SHORT_TIMES = (5, 5)
 RATIO = 2.0
 

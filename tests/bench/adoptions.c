@@ -218,6 +218,7 @@ int main(int count, char **arguments)
 		return 2;
 	}
 	times = strtol(arguments[1], NULL, 10);
+	setvbuf(stdout, NULL, _IOLBF, 0); /* what is started writes there too: no line is torn */
 	subject.runtime_dir = arguments[2];
 	subject.command = arguments + 3;
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

@@ -946,21 +946,46 @@ def damaged_memory_of_a_predecessor_is_said():
         check("[holdfast] Lines may be missing here" in place.log() and place.log().endswith("goes on\n"), place.log())
 
 
+@contextlib.contextmanager
+def small_disk(path, size):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.mount(b"none", bytes(path), b"tmpfs", 0, f"size={size},mode=700".encode()) != 0:
+        raise Skip("no disk can be mounted here")
+    try:
+        yield
+    finally:
+        libc.umount2(bytes(path), 2)
+
+
 @test
 def a_full_runtime_directory_costs_nothing_but_the_safety():
-    libc = ctypes.CDLL(None, use_errno=True)
-    with Place(fifo=False) as place:
-        if os.geteuid() != 0 or libc.mount(b"none", bytes(place.runtime), b"tmpfs", 0, b"size=64k,mode=700") != 0:
-            raise Skip("no disk can be mounted here")
-        try:
+    for size in ("64k", "1m"):
+        with Place(fifo=False) as place, small_disk(place.runtime, size):
             place.make_fifo()
             with Supervisor(place) as supervisor:
                 lines = "".join(f"line {number}\n" for number in range(50000))
                 place.write(lines)
                 supervisor.finish()
-                check(place.log() == lines, "every line is in the file")
-        finally:
-            libc.umount2(bytes(place.runtime), 2)
+                log = place.log()
+                check("[holdfast] The runtime directory has no room" in log, f"it is said: {log[:200]}")
+                check(log.endswith("\n" + lines), "every line is in the file")
+
+
+@test
+def a_runtime_directory_that_becomes_full_costs_lines_and_no_sentry():
+    with Place(fifo=False) as place, small_disk(place.runtime, "3m"), small_disk(place.state, "1m"):
+        place.make_fifo()
+        with Supervisor(place, stdout="/dev/null") as supervisor:
+            supervisor.sync()
+            with contextlib.suppress(OSError), open(place.runtime / "filler", "wb", buffering=0) as filler:
+                while filler.write(bytes(4096)):
+                    pass
+            Writer(place.console, 0.2).thread.join()
+            dropped = supervisor.expect("CONSOLE_DROPPED")
+            check(dropped["lines"] > 1000, f"{dropped}")
+            supervisor.sync()
+            (place.runtime / "filler").unlink()
+            supervisor.finish()
 
 
 def main():

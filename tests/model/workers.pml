@@ -8,7 +8,9 @@
  *
  * Deadlines of seconds pass only when who they wait for has had its turn: a worker's 5 s for its new owner not before
  * that has its workers at work, its 10 s without a gateway not while a supervisor lives, and the 2 s that a supervisor
- * waits for a worker's word never. Left out are the service manager's copies of the listening socket (the model must
+ * waits for a worker's word never. One limit is known: while a predecessor is still there, the kind's name leads to its
+ * successor; should that one be killed, and the supervisor too, the next supervisor does not find the predecessor, and
+ * the address is taken until that one has waited its 5 s. Left out are the service manager's copies of the listening socket (the model must
  * hold without) and a worker that hangs.
  *
  * PLANTED_* are mistakes, one at a time, that must be found. */
@@ -29,12 +31,14 @@
 #define DELETIONS 0 /* of the runtime directory, with the workers' names in it */
 #endif
 
-#define PLACES  2 /* for workers of one kind */
-#define WORKERS 4 /* KINDS * PLACES, at most */
+#define PLACES  3 /* for workers of one kind */
+#define WORKERS 6 /* KINDS * PLACES, at most */
 #define NONE    7
 
-#define kind_of(worker) ((worker) / PLACES)
-#define other_of(worker) ((worker) ^ 1)
+#define kind_of(worker)  ((worker) / PLACES)
+#define first_of(worker) (kind_of(worker) * PLACES)
+#define another(worker, is) ((is(first_of(worker)) && first_of(worker) != worker) || \
+	(is(first_of(worker) + 1) && first_of(worker) + 1 != worker) || (is(first_of(worker) + 2) && first_of(worker) + 2 != worker))
 
 mtype = { ABSENT, CLONED, BOUND, SERVES, FINISHES };
 
@@ -68,27 +72,30 @@ bool excused[KINDS];  /* one of its kind was killed: a gap is no wonder */
 bool lingered;        /* the gateway was gone for long, and no supervisor there: nobody was served */
 bool deleted;         /* the directory, and it was not made anew yet */
 bool lost_names;      /* it died before that: the next one does not find its workers */
+bool name_lost;       /* a successor was killed before its predecessor went: by name nobody finds that one */
 byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS, gateway_ends = GATEWAY_ENDS;
 
 #if KINDS == 1
-#define all_absent (state[0] == ABSENT && state[1] == ABSENT)
-#define somebody_keeps (keeps[0] || keeps[1])
+#define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT)
+#define somebody_keeps (keeps[0] || keeps[1] || keeps[2])
 #define is_changing (returning[0] || predecessor[0] != NONE)
 #define is_returning (returning[0])
-#define somebody_answers false /* one kind alone cannot always give it back */
-#define somebody_was_killed (excused[0])
+#define somebody_answers false /* one kind alone cannot always give the socket back */
+#define somebody_was_killed true
 #else
-#define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT && state[3] == ABSENT)
-#define somebody_keeps (keeps[0] || keeps[1] || keeps[2] || keeps[3])
+#define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT && state[3] == ABSENT && \
+	state[4] == ABSENT && state[5] == ABSENT)
+#define somebody_keeps (keeps[0] || keeps[1] || keeps[2] || keeps[3] || keeps[4] || keeps[5])
 #define is_changing (returning[0] || predecessor[0] != NONE || returning[1] || predecessor[1] != NONE)
 #define is_returning (returning[0] || returning[1])
-#define somebody_answers (answers(0) || answers(1) || answers(2) || answers(3))
+#define somebody_answers (answers(0) || answers(1) || answers(2) || answers(3) || answers(4) || answers(5))
 #define somebody_was_killed (excused[0] || excused[1])
 #endif
 
 #define answers(worker) (is_at_work(worker) && keeps[worker])
-#define excused_all (deleted || lost_names || lingered)
+#define excused_all (deleted || lost_names || lingered || name_lost)
 
+#define is_there(worker)   (state[worker] != ABSENT)
 #define is_at_work(worker) (state[worker] == SERVES && briefed[worker])
 
 #define OR_IS_KILLED :: atomic { deaths > 0 -> deaths--; goto killed }
@@ -156,7 +163,7 @@ end_serving:
 	:: atomic { !channel[me] && !gateway && !lives -> lingered = true; goto finishing }
 	/* or the owner had WORKER_CLAIM_MS to come, and did not */
 #ifndef PLANTED_WORKER_STAYS
-	:: atomic { !channel[me] && !calls[me] && lives && judges && is_at_work(other_of(me))
+	:: atomic { !channel[me] && !calls[me] && lives && judges && worker_of[kind_of(me)] != NONE && is_at_work(worker_of[kind_of(me)])
 #ifdef PLANTED_SAME_PID_IS_SAME_OWNER
 		&& !same_owner[me]
 #endif
@@ -168,7 +175,7 @@ end_serving:
 	OR_IS_KILLED
 	od;
 	/* One that was at work goes only when another is. */
-	assert(!briefed[me] || is_at_work(other_of(me)) || excused[kind_of(me)] || excused_all);
+	assert(!briefed[me] || another(me, is_at_work) || excused[kind_of(me)] || excused_all);
 
 finishing:
 	atomic { state[me] = FINISHES; told[me] = false; calls[me] = false };
@@ -184,19 +191,24 @@ finishing:
 	fi;
 
 killed:
-	excused[kind_of(me)] = true;
+	atomic {
+		excused[kind_of(me)] = true;
+		name_lost = name_lost || (name[kind_of(me)] == me && another(me, is_there))
+	};
 gone:
 	atomic { forget_worker(me); goto end_absent }
 }
+
+#define is_free(kind, worker) (state[worker] == ABSENT && predecessor[kind] != worker)
 
 /* worker_start(): a pair, the clone, and the record; what it is to keep waits in its channel from the start */
 inline start_worker(kind)
 {
 	fresh = kind * PLACES;
-	if
-	:: state[fresh] == ABSENT && predecessor[kind] != fresh && worker_of[kind] != fresh
-	:: else -> fresh = other_of(fresh)
-	fi;
+	do
+	:: is_free(kind, fresh) -> break
+	:: else -> fresh++
+	od;
 	state[fresh] = CLONED;
 	build[fresh] = own_build;
 	channel[fresh] = true;
@@ -209,8 +221,7 @@ inline start_worker(kind)
 	recorded[kind] = NONE
 }
 
-#define has_place(kind) (state[(kind) * PLACES] == ABSENT && predecessor[kind] != (kind) * PLACES || \
-	state[(kind) * PLACES + 1] == ABSENT && predecessor[kind] != (kind) * PLACES + 1)
+#define has_place(kind) (is_free(kind, (kind) * PLACES) || is_free(kind, (kind) * PLACES + 1) || is_free(kind, (kind) * PLACES + 2))
 
 /* listeners_give_all(), opened(): to every worker it has; those of an earlier life have it, or give their own */
 inline give_socket()
@@ -477,7 +488,8 @@ heard:
 
 execute_anew: /* with the lock and the listening socket in hand; every channel closes */
 	if
-	:: atomic { true -> forget_all(); judges = false; own_build = 1 - own_build }
+	:: atomic { true -> forget_all(); judges = false; own_build = 1 - own_build;
+		lost_names = lost_names || deleted; deleted = false }
 	OR_IS_KILLED
 	fi;
 	goto begin;
@@ -485,7 +497,7 @@ execute_anew: /* with the lock and the listening socket in hand; every channel c
 killed:
 	atomic {
 		/* What it has, everybody it started has. */
-		assert(!in_service || !has_socket || somebody_keeps || all_absent || somebody_was_killed);
+		assert(!in_service || !has_socket || somebody_keeps || all_absent || somebody_was_killed || excused_all);
 		forget_all();
 		has_socket = false; judges = false; kind = 0; fresh = 0; found = 0;
 		lives = false;
@@ -524,9 +536,9 @@ init {
 #ifdef LIVENESS
 		run idle();
 #endif
-		run worker(0); run worker(1);
+		run worker(0); run worker(1); run worker(2);
 #if KINDS > 1
-		run worker(2); run worker(3);
+		run worker(3); run worker(4); run worker(5);
 #endif
 		run supervisor();
 		run world()
@@ -536,7 +548,7 @@ init {
 /* Of one kind exactly one is there, at work (a sentry at work is the console's reader), kept, and in the right build. */
 #define settled(kind) (worker_of[kind] != NONE && is_at_work(worker_of[kind]) && channel[worker_of[kind]] && \
 	keeps[worker_of[kind]] && build[worker_of[kind]] == own_build && name[kind] == worker_of[kind] && \
-	state[other_of(worker_of[kind])] == ABSENT)
+	!another(worker_of[kind], is_there))
 
 #if KINDS == 1
 ltl settles { <>[] (lives && has_socket && settled(0)) }

@@ -89,6 +89,9 @@ class Plan:
     def fired(self):
         return PLAN.unpack_from(self.map, HEAD.size)[5]
 
+    def fired_pid(self):
+        return PLAN.unpack_from(self.map, HEAD.size)[6]
+
     def disarm(self):
         struct.pack_into("<I", self.map, HEAD.size + 8, 0)
 

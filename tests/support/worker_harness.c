@@ -272,9 +272,12 @@ static void send_console(const char *path)
 
 static void connect_again(const char *name)
 {
-	channel_fd = control_connect(settings_string(&settings, settings.runtime_dir), name);
+	char file[CONTROL_NAME_MAX];
+
+	control_worker_name(file, name, child_pid);
+	channel_fd = control_connect(settings_string(&settings, settings.runtime_dir), file);
 	if (channel_fd < 0)
-		die(name);
+		die(file);
 }
 
 static void send_event(char **words)
@@ -346,10 +349,6 @@ static void obey(char *line)
 		file_close(&channel_fd);
 	} else if (strcmp(words[0], "LISTEN") == 0) {
 		send_listener(words);
-	} else if (strcmp(words[0], "CONNECT") == 0) {
-		channel_fd = control_connect(settings_string(&settings, settings.runtime_dir), words[1]);
-		if (channel_fd < 0)
-			die("the worker's socket");
 	} else if (strcmp(words[0], "SIGNAL") == 0) {
 		kill(child_pid, (int)number_of(words[1]));
 	} else if (strcmp(words[0], "DEAF") == 0) {

@@ -30,8 +30,8 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
 import seam
-from system import (close_place, DEADLINE_S, describe_process, expect, expect_equal, free_port, is_alive, main, open_place,
-                    test, wait_for)
+from system import (close_place, DEADLINE_S, describe_process, expect, expect_equal, free_port, is_alive, kill, main,
+                    open_place, test, wait_for)
 
 LONG = bool(os.environ.get("LONG"))
 SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(1 << 32))
@@ -42,7 +42,8 @@ TOLD_MAX = 12  # of the points that failed, in full
 EXITS_REFUSED = (1, 78)
 NEVER_KINDS = ("record.refused", "store.replaced", "orphans.reaped")
 
-# How each call fails when it does. Those that are not named cannot, or not in a way that matters: umask, begin.
+# How each call fails when it does. Those that are not named cannot: begin, umask, and waitid, which is called only for
+# children that are ours, and never waits.
 ERRORS = {
     "EMFILE": "accept4 dup2 dup3 epoll_create1 fcntl inotify_init1 memfd_create open openat opendir pidfd_open signalfd "
               "socket socketpair",
@@ -55,12 +56,11 @@ ERRORS = {
     "EIO": "execv execve read",
     "EPERM": "fchmod pidfd_send_signal prctl setrlimit setsid",
     "ENOLCK": "flock",
-    "ECHILD": "waitid",
     "ENOSYS": "close_range",
 }
 ERROR_OF = {call: name for name, calls in ERRORS.items() for call in calls.split()}
 NUMBER_OF = {"EMFILE": 24, "ENOSPC": 28, "EAGAIN": 11, "ENOMEM": 12, "EACCES": 13, "EADDRINUSE": 98, "ECONNREFUSED": 111,
-             "EIO": 5, "EPERM": 1, "ENOLCK": 37, "ECHILD": 10, "ENOSYS": 38}
+             "EIO": 5, "EPERM": 1, "ENOLCK": 37, "ENOSYS": 38}
 
 # A second gateway says so.
 ALONE = "exec 9>alone; flock -n 9 || echo twin >>twins"
@@ -113,6 +113,8 @@ class Try:
         self.settings()
         self.place.at_start(ALONE)
         self.command = ()
+        self.planned_pid = 0
+        self.said = ""
 
     def answers(self):
         """Given: a gateway that is asked whether it is ready. Returns its port."""
@@ -139,10 +141,20 @@ class Try:
     def disarm(self):
         """Returns whether the point was come to. What comes after is not tried."""
         self.plan.disarm()
-        return self.plan.fired() > 0
+        if self.plan.fired() == 0:
+            return False
+        # Whoever was killed may have answered before, and still be on its way.
+        if self.point and self.point.action in (seam.KILL_BEFORE, seam.KILL_AFTER):
+            wait_for(lambda: not is_alive(self.plan.fired_pid()), "end of who was killed")
+        elif self.point and self.point.action in (seam.KILL_PARENT_BEFORE, seam.KILL_PARENT_AFTER):
+            wait_for(lambda: not is_alive(self.planned_pid), "end of the parent that was killed")
+        return True
 
     def run(self, planned):
-        self.place.run(*self.command, program=seam.HOLDFAST, wait=False, environment=self.plan.environment if planned else None)
+        self.place.run(*self.command, program=seam.HOLDFAST, wait=False,
+                       environment=self.plan.environment if planned else None)
+        if planned:
+            self.planned_pid = self.place.runs[-1].pid
 
     def ended(self):
         """Whether the supervisor has ended: killed, or by itself."""
@@ -151,11 +163,18 @@ class Try:
     def killed(self):
         return self.place.runs[-1].returncode == -9
 
-    def starts_again(self):
+    def starts_again(self, may_refuse=False):
         """What was killed is started again, by whoever does that, without a plan."""
-        if self.ended():
-            expect(self.killed(), "the supervisor ended by itself, with", self.place.runs[-1].returncode)
-            self.run(planned=False)
+        if not self.ended():
+            return
+        code = self.place.runs[-1].returncode
+        if may_refuse and self.point and self.point.action == seam.FAIL and not self.killed():
+            # It has nothing to hold the gateway with: that is said, and the gateway goes on.
+            said = [line for line in self.place.console().splitlines() if line.startswith("holdfast: ")]
+            expect(code in EXITS_REFUSED and said[-1].endswith("."), "it ended with", code, said[-1])
+        else:
+            expect(self.killed(), "the supervisor ended by itself, with", code)
+        self.run(planned=False)
 
     def look(self):
         answer = self.place.command("status", "--json")
@@ -254,6 +273,53 @@ def start(attempt):
     return reached
 
 
+def adopt(attempt, workers_too):
+    """Given: a gateway whose supervisor was killed, alone or with all of its workers. The next one takes it over."""
+    attempt.run(planned=False)
+    status = attempt.wait_settled()
+    gateway = status["gateway"]["pid"]
+    attempt.place.runs[-1].kill()
+    for worker in status["workers"] if workers_too else ():
+        kill(worker["pid"])
+    attempt.place.runs[-1].wait()
+    attempt.arm()
+    attempt.run(planned=True)
+    attempt.wait_settled_or_ended()
+    reached = attempt.disarm()
+    if attempt.ended() and is_failure(attempt):
+        expect(is_alive(gateway), "the gateway was not adopted, and ended")
+    attempt.starts_again(may_refuse=True)
+    expect_equal(attempt.expect_well(), [gateway], "the gateway was restarted")
+    attempt.expect_clean_end()
+    return reached
+
+
+def stay_stopped(attempt):
+    """Given: a gateway that somebody stopped, and a supervisor that was killed since. The next one leaves it so."""
+    attempt.run(planned=False)
+    gateway = attempt.wait_settled()["gateway"]["pid"]
+    attempt.place.done("stop")
+    attempt.place.runs[-1].kill()
+    attempt.place.runs[-1].wait()
+    attempt.arm()
+    attempt.run(planned=True)
+    wait_for(lambda: attempt.ended() or attempt.settled_status("stopped") or attempt.settled_status("running"),
+             "supervisor that works or ends")
+    reached = attempt.disarm()
+    attempt.starts_again(may_refuse=True)
+    expect_equal(attempt.expect_well("stopped"), [gateway], "started against what was asked")
+    attempt.expect_clean_end()
+    return reached
+
+
+def adopt_with_workers(attempt):
+    return adopt(attempt, workers_too=False)
+
+
+def adopt_all_dead(attempt):
+    return adopt(attempt, workers_too=True)
+
+
 def begin(attempt):
     """Given: a gateway that runs, and a supervisor that will do as planned. Returns the gateway's pid."""
     attempt.run(planned=True)
@@ -269,7 +335,7 @@ def ask(attempt, *words, program=None):
                                cwd=place.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True)
     wait_for(lambda: command.poll() is not None or attempt.ended(), "end of the command, or of the supervisor")
-    attempt.starts_again()
+    attempt.starts_again(may_refuse=words[0] in ("reload", "upgrade"))
     said, complained = command.communicate(timeout=DEADLINE_S)
     attempt.said = f"{words[0]} ended with {command.returncode}, said {said!r} {complained!r}"
     if command.returncode == 0:
@@ -287,7 +353,7 @@ def after_command(attempt):
     reached = attempt.disarm()
     if reached and not is_failure(attempt):
         wait_for(lambda: attempt.ended() or attempt.look(), "supervisor")
-    attempt.starts_again()
+    attempt.starts_again(may_refuse=True)
     return reached
 
 
@@ -472,6 +538,21 @@ SUPERVISOR = ("holdfast", "holdfast-supervise")
 @test("start: the supervisor is ended at every call, and every call fails: one gateway, or a refusal")
 def started(_place):
     return try_points(start, SUPERVISOR, 80)
+
+
+@test("adoption: the supervisor is ended at every call, and every call fails: the gateway is kept")
+def adopted(_place):
+    return try_points(adopt_with_workers, SUPERVISOR, 50)
+
+
+@test("adoption with every worker dead: the supervisor is ended at every call, and every call fails: the gateway is kept")
+def adopted_alone(_place):
+    return try_points(adopt_all_dead, SUPERVISOR, 30)
+
+
+@test("a stopped gateway: the supervisor is ended at every call, and every call fails: it stays stopped")
+def stays_stopped(_place):
+    return try_points(stay_stopped, SUPERVISOR, 30)
 
 
 @test("stop: the supervisor is ended at every call, and every call fails: what was acknowledged is so")

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -454,7 +453,7 @@ TEST("a file that another has lengthened or replaced meanwhile costs no line")
 	/* Rather twice than never. */
 	length = read_log();
 	CHECK(length >= 16);
-	for (char digit = '1'; digit <= '8'; digit++)
-		CHECK(strchr(found, digit) != NULL);
+	for (const char *digit = "12345678"; *digit != '\0'; digit++)
+		CHECK(strchr(found, *digit) != NULL);
 	remove_directory();
 }
