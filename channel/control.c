@@ -54,6 +54,7 @@ int control_listen_at(const char *runtime_dir, const char *name, struct error *w
 	if (world_bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || world_listen(fd, 32) < 0) {
 		int code = -errno;
 
+		world_unlinkat(directory_fd, name, 0); /* bound, and nobody listens */
 		close(fd);
 		return error_set(why, code, "The %s socket in %s cannot be opened: %s.", name, runtime_dir,
 		    strerror(-code));

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "process/spawn.h"
 #include "supervise/descriptors.h"
 #include "supervise/manager.h"
@@ -262,7 +263,8 @@ static void take_up_settings(struct supervisor *supervisor)
 		fail(supervisor, -EINVAL,
 		    "the programs on disk are of another version than this one: use \"holdfast upgrade\"");
 	/* Which files are watched, and where a value stands, may differ as well. */
-	else if (memcmp(settings, supervisor->settings, sizeof(*settings)) == 0)
+	else if (hash_bytes(settings, sizeof(*settings)) ==
+	         hash_bytes(supervisor->settings, sizeof(*supervisor->settings)))
 		end_unchanged(supervisor, 0, "The settings are as they were: there is nothing to change.");
 	else
 		renew(supervisor);

@@ -190,7 +190,7 @@ static void introduce(struct worker *worker, bool with_listeners)
 static void supervisor_came(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = source->context;
-	int fd CLOSE_ON_RETURN = world_accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = world_accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int pid = fd < 0 ? -1 : peer_pid(fd);
 
 	(void)events;
@@ -198,9 +198,10 @@ static void supervisor_came(struct loop_source *source, uint32_t events)
 	if (worker->channel.fd >= 0)
 		channel_readable(&worker->channel, EPOLLIN);
 	if (pid < 0 || worker->channel.fd >= 0 || worker->finishing ||
-	    loop_source_watch(&worker->loop, &worker->channel, fd, EPOLLIN) < 0)
+	    loop_source_watch(&worker->loop, &worker->channel, fd, EPOLLIN) < 0) {
+		file_close(&fd);
 		return;
-	fd = -1; /* the channel's now */
+	}
 	worker->owner_pid = pid;
 	loop_timer_arm(&worker->loop, &worker->look, 0);
 	introduce(worker, true);

@@ -28,7 +28,7 @@
 #define GATEWAY_ENDS 0
 #endif
 #ifndef DELETIONS
-#define DELETIONS 0 /* of the runtime directory, with the workers' names in it */
+#define DELETIONS 0 /* of the runtime directory, with the workers' names in it; with one kind only */
 #endif
 
 #define PLACES  3 /* for workers of one kind */
@@ -80,6 +80,7 @@ byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS, gateway_ends =
 #define somebody_keeps (keeps[0] || keeps[1] || keeps[2])
 #define is_changing (returning[0] || predecessor[0] != NONE)
 #define is_returning (returning[0])
+#define is_starting (!ready[0])
 #define somebody_answers false /* one kind alone cannot always give the socket back */
 #define somebody_was_killed true
 #else
@@ -88,6 +89,7 @@ byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS, gateway_ends =
 #define somebody_keeps (keeps[0] || keeps[1] || keeps[2] || keeps[3] || keeps[4] || keeps[5])
 #define is_changing (returning[0] || predecessor[0] != NONE || returning[1] || predecessor[1] != NONE)
 #define is_returning (returning[0] || returning[1])
+#define is_starting (!ready[0] || !ready[1])
 #define somebody_answers (answers(0) || answers(1) || answers(2) || answers(3) || answers(4) || answers(5))
 #define somebody_was_killed (excused[0] || excused[1])
 #endif
@@ -119,6 +121,9 @@ inline forget_worker(which)
 	:: else
 	fi
 }
+
+#define gives_up(worker) (!channel[worker] && !calls[worker] && lives && judges && \
+	worker_of[kind_of(worker)] != NONE && is_at_work(worker_of[kind_of(worker)]))
 
 /* holdfast-sentry, holdfast-recorder, holdfast-relay: worker/worker.c */
 proctype worker(byte me)
@@ -162,12 +167,10 @@ end_serving:
 	/* look(): the gateway has been gone for WORKER_LINGER_MS, and nobody came: there is nobody to serve */
 	:: atomic { !channel[me] && !gateway && !lives -> lingered = true; goto finishing }
 	/* or the owner had WORKER_CLAIM_MS to come, and did not */
-#ifndef PLANTED_WORKER_STAYS
-	:: atomic { !channel[me] && !calls[me] && lives && judges && worker_of[kind_of(me)] != NONE && is_at_work(worker_of[kind_of(me)])
 #ifdef PLANTED_SAME_PID_IS_SAME_OWNER
-		&& !same_owner[me]
-#endif
-		-> break }
+	:: atomic { gives_up(me) && !same_owner[me] -> break }
+#elif !defined(PLANTED_WORKER_STAYS)
+	:: atomic { gives_up(me) -> break }
 #endif
 #ifdef PLANTED_DEAD_OWNER_COUNTS
 	:: atomic { !channel[me] && !calls[me] && !lives && !same_owner[me] -> break }
@@ -402,14 +405,15 @@ end_loop:
 	:: atomic { !has_socket && !is_returning && !somebody_keeps -> open_socket() }
 	/* step_spawn(), workers_announce_gateway() */
 	:: atomic { !gateway -> gateway = true }
-	/* renew(): not while workers change, not even when it was begun before */
-#ifdef PLANTED_EXECUTES_AMID_SUCCESSION
+	/* renew(): change_begin() waits until no worker changes, and some may again by now */
 	:: atomic { upgrades > 0 -> upgrades--; goto execute_anew }
-#else
-	:: atomic { upgrades > 0 && !is_changing -> upgrades--; goto execute_anew }
-#endif
-	/* runtime.c: restore(); workers_succeed(), for their sockets lay there too */
+	/* runtime.c: restore(); workers_succeed(), for their sockets lay there too. Not before all have said HELLO: one that
+	 * is just starting may have looked for the directory while there was none, and would stay without a name. */
+#ifdef PLANTED_NAMELESS_KEPT
 	:: atomic { deleted && !is_changing ->
+#else
+	:: atomic { deleted && !is_changing && !is_starting ->
+#endif
 		deleted = false;
 		each = 0;
 		do

@@ -41,7 +41,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "channel/control.h"
-#include "channel/control.h"
 #include "channel/message.h"
 #include "config/settings.h"
 
