@@ -5,7 +5,7 @@ SANITIZED := build-sanitized
 # Progress on a terminal, silence in a log.
 NINJA := ninja $(if $(MAKE_TERMOUT),,--quiet)
 
-.PHONY: all run test sanitized check bench campaign install format clean
+.PHONY: all run test sanitized check check-model bench campaign install format clean
 
 all:
 	@tools/install-needs build
@@ -28,6 +28,10 @@ test: all sanitized
 check:
 	@tools/install-needs check
 	@tools/check
+
+check-model:
+	@tools/install-needs model
+	@tools/check-model
 
 bench: all
 	@tools/install-needs bench

@@ -16,6 +16,7 @@
 #define LISTEN_MAX      1024 /* more is no number of descriptors */
 #define LOWEST_KEPT     10
 #define KEPT_MAX        16
+#define NAME_PREFIX     "holdfast-"
 #define NAME_LENGTH_MAX 32
 
 /* How many descriptors came; 0 when they are for another process, or none did. */
@@ -32,7 +33,9 @@ static int listen_count(void)
 
 static bool is_name(const char *name, size_t length)
 {
-	return length > 0 && length <= NAME_LENGTH_MAX &&
+	/* Other names are the supervisor's own, for what it hands to itself. */
+	return length > strlen(NAME_PREFIX) && length <= NAME_LENGTH_MAX &&
+	       strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz-") >= length;
 }
 

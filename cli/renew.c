@@ -133,6 +133,10 @@ int renew_trial(char **arguments)
 	struct settings_flags flags;
 	struct error why;
 
+	if (!is_channel(CHANNEL_FD)) {
+		complain(BY_HAND);
+		return EXIT_FAILED;
+	}
 	for (int i = 0; i < 3; i++)
 		if (arguments[i] == NULL ||
 		    (i < 2 ? arguments[i][0] != '/' : strcmp(arguments[i], "--") != 0)) {

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -164,13 +165,16 @@ int spawn_release(struct spawned *spawned)
 	return code;
 }
 
-int spawn_worker(const char *program, char *const *arguments, int channel_fd, int settings_fd, int *pid_fd)
+int spawn_worker(const char *program, char *const *arguments, int channel_fd, int settings_fd,
+    bool dies_with_us, int *pid_fd)
 {
 	int pid = clone_copy(pid_fd);
 
 	if (pid != 0)
 		return pid;
 	restore_signals();
+	if (dies_with_us)
+		world_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	/* Upwards first, so that neither descriptor is overwritten before it is duplicated. */
 	channel_fd = world_fcntl(channel_fd, F_DUPFD, 10);
 	settings_fd = world_fcntl(settings_fd, F_DUPFD, 10);

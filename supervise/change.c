@@ -25,13 +25,12 @@
 #include "supervise/supervisor.h"
 #include "world/world.h"
 
-#define READ_MAX_MS    10000
-#define TRIAL_MAX_MS   10000
-#define ARGUMENTS_MAX  256
-#define LIST_MAX       1024
-#define OUTCOME_NAME   "outcome"
-#define CALLER_NAME    "caller"
-#define OUTCOME_FIELDS 2
+#define READ_MAX_MS   10000
+#define TRIAL_MAX_MS  10000
+#define ARGUMENTS_MAX 256
+#define LIST_MAX      1024
+#define OUTCOME_NAME  "outcome"
+#define CALLER_NAME   "caller"
 
 extern char **environ;
 
@@ -70,7 +69,8 @@ static void end_unchanged(struct supervisor *supervisor, int code, const char *s
 	bool is_upgrade = supervisor->change.kind == CHANGE_UPGRADE;
 
 	forget_child(supervisor);
-	scratch_remove(supervisor);
+	if (supervisor->change.trying)
+		scratch_remove(supervisor);
 	file_close(&supervisor->change.settings_fd);
 	if (code != 0)
 		events_record(supervisor, is_upgrade ? "upgrade.refused" : "settings.refused",
@@ -78,6 +78,7 @@ static void end_unchanged(struct supervisor *supervisor, int code, const char *s
 	commands_answer(supervisor, supervisor->change.caller_fd, code, sentence, NULL);
 	supervisor->change.caller_fd = -1;
 	supervisor->change.kind = CHANGE_NONE;
+	change_again(supervisor);
 }
 
 static void fail(struct supervisor *supervisor, int code, const char *what)
@@ -130,30 +131,46 @@ static int own_program(const struct supervisor *supervisor, char *path, size_t s
 	           : -ENAMETOOLONG;
 }
 
+/* Everything that the new image need not open: it must not fail where we have not. */
+static void list_descriptors(const struct supervisor *supervisor, int outcome_fd, struct text *list)
+{
+	descriptors_add(list, "lock", supervisor->lock_fd);
+	descriptors_add(list, "state", supervisor->state_fd);
+	descriptors_add(list, "runtime", supervisor->runtime_fd);
+	descriptors_add(list, "record", supervisor->record_fd);
+	descriptors_add(list, "console", supervisor->console.fd);
+	commands_add(supervisor, list);
+	descriptors_add(list, CALLER_NAME, supervisor->change.caller_fd);
+	descriptors_add(list, OUTCOME_NAME, outcome_fd);
+	listeners_add(supervisor, list);
+}
+
 /* Executes the new image. Returns only when that failed, with everything as it was. */
 static int execute_anew(struct supervisor *supervisor)
 {
-	static char list[sizeof(DESCRIPTORS_OPTION) + LIST_MAX];
+	static char list[sizeof(DESCRIPTORS_OPTION) + LIST_MAX] = DESCRIPTORS_OPTION;
 	char *arguments[ARGUMENTS_MAX] = {(char *)"holdfast-supervise", list, (char *)"--"};
 	char program[CONTROL_PATH_MAX];
 	int outcome_fd CLOSE_ON_RETURN = write_outcome(supervisor);
 	int settings_fd CLOSE_ON_RETURN = world_fcntl(SETTINGS_FD, F_DUPFD_CLOEXEC, SETTINGS_FD + 1);
-	int count = 3, code;
+	int count = 3, code = own_program(supervisor, program, sizeof(program));
 	struct text text;
 
 	for (char **argument = supervisor->own_arguments; *argument != NULL && count < ARGUMENTS_MAX - 1;
 	     argument++)
 		arguments[count++] = *argument;
+	if (code == 0 && (outcome_fd < 0 || settings_fd < 0))
+		code = -EMFILE;
+	if (code == 0)
+		code = supervisor_save(supervisor);
+	if (code == 0 && world_dup2(supervisor->change.settings_fd, SETTINGS_FD) < 0)
+		code = -errno;
+	if (code < 0)
+		return code;
+	if (supervisor->change.again)
+		raise(SIGHUP); /* blocked: the new image hears it */
 	text_init(&text, list + sizeof(DESCRIPTORS_OPTION) - 1, LIST_MAX);
-	descriptors_add(&text, "lock", supervisor->lock_fd);
-	commands_add(supervisor, &text);
-	descriptors_add(&text, CALLER_NAME, supervisor->change.caller_fd);
-	descriptors_add(&text, OUTCOME_NAME, outcome_fd);
-	listeners_add(supervisor, &text);
-	memcpy(list, DESCRIPTORS_OPTION, sizeof(DESCRIPTORS_OPTION) - 1);
-	if (settings_fd < 0 || own_program(supervisor, program, sizeof(program)) < 0 ||
-	    supervisor_save(supervisor) < 0 || world_dup2(supervisor->change.settings_fd, SETTINGS_FD) < 0)
-		return -EIO;
+	list_descriptors(supervisor, outcome_fd, &text);
 	manager_say_reloading();
 	world_umask(supervisor->umask);
 	world_execve(program, arguments, environ);
@@ -161,7 +178,7 @@ static int execute_anew(struct supervisor *supervisor)
 	world_umask(077);
 	manager_say("READY=1");
 	world_dup3(settings_fd, SETTINGS_FD, O_CLOEXEC);
-	descriptors_keep(&text);
+	descriptors_withdraw(&text);
 	return code;
 }
 
@@ -214,7 +231,7 @@ static void overdue(struct loop_timer *timer)
 	world_pidfd_send_signal(supervisor->change.pid_fd, SIGKILL, NULL, 0);
 }
 
-/* `name` and what follows it come before our own arguments. Returns 0 or a negative errno. */
+/* What is in `first` comes before our own arguments. Returns 0 or a negative errno. */
 static int start_child(struct supervisor *supervisor, const char *const *first, int64_t wait_ms)
 {
 	char *arguments[ARGUMENTS_MAX];
@@ -229,7 +246,7 @@ static int start_child(struct supervisor *supervisor, const char *const *first, 
 	if (world_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	pid = spawn_worker(
-	    supervisor->change.holdfast, arguments, pair[1], SETTINGS_FD, &supervisor->change.pid_fd);
+	    supervisor->change.holdfast, arguments, pair[1], SETTINGS_FD, true, &supervisor->change.pid_fd);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);
@@ -237,8 +254,12 @@ static int start_child(struct supervisor *supervisor, const char *const *first, 
 	}
 	supervisor->change.pid = pid;
 	supervisor->change.told = false;
-	loop_source_watch(&supervisor->loop, &supervisor->change.answer, pair[0], EPOLLIN);
 	loop_timer_arm(&supervisor->loop, &supervisor->change.deadline, clock_boot_ms() + wait_ms);
+	/* Unheard it fails, which its end will say. */
+	if (loop_source_watch(&supervisor->loop, &supervisor->change.answer, pair[0], EPOLLIN) < 0) {
+		close(pair[0]);
+		world_pidfd_send_signal(supervisor->change.pid_fd, SIGKILL, NULL, 0);
+	}
 	return 0;
 }
 
@@ -268,6 +289,8 @@ static void take_up_settings(struct supervisor *supervisor)
 		end_unchanged(supervisor, 0, "The settings are as they were: there is nothing to change.");
 	else
 		renew(supervisor);
+	if (settings != NULL) /* still here */
+		munmap((void *)(uintptr_t)settings, sizeof(*settings));
 }
 
 static void settings_were_read(struct supervisor *supervisor)
@@ -329,6 +352,8 @@ void change_begin(struct supervisor *supervisor, enum change_kind kind, const ch
 	int result;
 
 	if (supervisor->change.kind != CHANGE_NONE || workers_are_changing(supervisor)) {
+		if (caller_fd < 0) /* nobody asks again */
+			supervisor->change.again = true;
 		commands_answer(supervisor, caller_fd, -EBUSY,
 		    "Another change is still under way: try again in a moment.", NULL);
 		return;
@@ -346,6 +371,23 @@ void change_begin(struct supervisor *supervisor, enum change_kind kind, const ch
 	result = start_child(supervisor, first, READ_MAX_MS);
 	if (result < 0)
 		fail(supervisor, result, strerror(-result));
+}
+
+void change_again(struct supervisor *supervisor)
+{
+	if (!supervisor->change.again || supervisor->change.kind != CHANGE_NONE ||
+	    workers_are_changing(supervisor) || supervisor->machine.finishing)
+		return;
+	supervisor->change.again = false;
+	change_begin(supervisor, CHANGE_RELOAD, NULL, NULL, -1);
+}
+
+void change_abandon(struct supervisor *supervisor)
+{
+	if (supervisor->change.pid > 0)
+		world_pidfd_send_signal(supervisor->change.pid_fd, SIGKILL, NULL, 0);
+	if (supervisor->change.kind != CHANGE_NONE && supervisor->change.trying)
+		scratch_remove(supervisor);
 }
 
 void change_init(struct supervisor *supervisor)

@@ -84,7 +84,7 @@ static void fill_status(const struct supervisor *supervisor, struct control_repl
 		text_copy(reply->workers[i].name, sizeof(reply->workers[i].name), worker->name);
 		reply->workers[i].pid = worker->pid;
 		reply->workers[i].restarts = worker->restarts;
-		if (worker->retry.due_ms != 0)
+		if (worker->retry.due_ms != 0 && worker->pid == 0)
 			reply->workers[i].retry_in_ms = worker->retry.due_ms - clock_boot_ms();
 	}
 	reply->store.waiting = events_waiting(supervisor);
@@ -303,6 +303,8 @@ void commands_add(const struct supervisor *supervisor, struct text *list)
 
 int commands_open(struct supervisor *supervisor, struct error *why)
 {
+	int result;
+
 	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		supervisor->clients[i].fd = supervisor->clients[i].source.fd = -1;
 	supervisor->spare_fd = world_open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -316,8 +318,9 @@ int commands_open(struct supervisor *supervisor, struct error *why)
 	supervisor->control_source.context = supervisor;
 	while (descriptors_has(CLIENT_NAME)) /* they called the image before */
 		serve(supervisor, descriptors_take(CLIENT_NAME));
-	return loop_source_watch(
+	result = loop_source_watch(
 	    &supervisor->loop, &supervisor->control_source, supervisor->control_fd, EPOLLIN);
+	return result == 0 ? 0 : error_set(why, result, "Callers cannot be heard: %s.", strerror(-result));
 }
 
 int commands_reopen(struct supervisor *supervisor, struct error *why)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "process/procfs.h"
+#include "supervise/descriptors.h"
 #include "supervise/supervisor.h"
 #include "world/world.h"
 
@@ -72,6 +73,9 @@ static void look(struct loop_timer *timer)
 	ioctl(supervisor->console.fd, FIONREAD, &waiting);
 	if (waiting == 0 || supervisor->console.ponged) {
 		watch_again(supervisor);
+	} else if (workers_are_changing(supervisor)) {
+		/* The old sentry reads, though it is not heard, until the new one does. */
+		loop_timer_arm(&supervisor->loop, timer, clock_boot_ms() + CONSOLE_LOOK_MS);
 	} else if (!supervisor->console.pinged && supervisor->workers[WORKER_SENTRY].ready) {
 		/* There is output and a sentry: does it still read? */
 		supervisor->console.pinged = true;
@@ -165,7 +169,9 @@ static int open_fifo(struct supervisor *supervisor)
 	struct stat status;
 	int result;
 
-	supervisor->console.fd = open_held(supervisor);
+	supervisor->console.fd = descriptors_take("console");
+	if (supervisor->console.fd < 0 && !supervisor->is_trial)
+		supervisor->console.fd = open_held(supervisor);
 	if (supervisor->console.fd < 0) {
 		result = make_fifo(supervisor);
 		if (result < 0)
@@ -196,8 +202,10 @@ int console_open(struct supervisor *supervisor, struct error *why)
 	supervisor->console.source.context = supervisor;
 	supervisor->console.timer.callback = look;
 	supervisor->console.timer.context = supervisor;
-	return loop_source_watch(
+	result = loop_source_watch(
 	    &supervisor->loop, &supervisor->console.source, supervisor->console.fd, EPOLLIN | EPOLLONESHOT);
+	return result == 0 ? 0
+	                   : error_set(why, result, "The console cannot be heard: %s.", strerror(-result));
 }
 
 void console_close(struct supervisor *supervisor)

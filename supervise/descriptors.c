@@ -102,7 +102,7 @@ void descriptors_add(struct text *list, const char *name, int fd)
 	text_addf(list, "%s%s:%d", list->length == 0 ? "" : ",", name, fd);
 }
 
-void descriptors_keep(const struct text *list)
+void descriptors_withdraw(const struct text *list)
 {
 	const char *entry = list->data;
 

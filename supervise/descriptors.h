@@ -27,6 +27,6 @@ void descriptors_close_rest(void);
 void descriptors_add(struct text *list, const char *name, int fd);
 
 /* The exec failed: what was added is for this image alone again. */
-void descriptors_keep(const struct text *list);
+void descriptors_withdraw(const struct text *list);
 
 #endif

@@ -323,6 +323,7 @@ static void finish(struct supervisor *supervisor)
 		return;
 	events_record(supervisor, "supervisor.stopped", SEVERITY_INFO, 0, NULL,
 	    "Holdfast ends; nothing of the gateway is left.");
+	change_abandon(supervisor);
 	supervisor->finish_timer.callback = finish_timed_out;
 	supervisor->finish_timer.context = supervisor;
 	if (recorder_listens && supervisor->sent < supervisor->pending->last)

@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "process/procfs.h"
 #include "supervise/descriptors.h"
 #include "supervise/manager.h"
+#include "supervise/scratch.h"
 #include "supervise/supervisor.h"
 #include "world/world.h"
 
@@ -174,18 +176,20 @@ static void inherit_from_other_build(struct supervisor *self, bool lives)
 	supervision_inherit(&self->machine, &earlier);
 }
 
-/* What an earlier life left: its machine's memory, and perhaps its gateway. Returns whether one lives. */
-bool supervisor_take_up_record(struct supervisor *self)
+/* What an earlier life left: its machine's memory, and perhaps its gateway. Returns 1 when one lives, 0, or a
+ * negative errno. */
+int supervisor_take_up_record(struct supervisor *self, struct error *why)
 {
 	struct record *record = &self->record;
 	struct supervision earlier;
-	struct error why;
-	int result = record_read(self->record_fd, self->settings->instance, record, &why);
+	int result = record_read(self->record_fd, self->settings->instance, record, why);
 	bool lives = result == 0 && procfs_is_alive(record->gateway.pid, record->gateway.start_time);
 
+	if (result < 0 && result != -ENOENT && result != -EINVAL)
+		return result; /* it may be true: better no start than one that does not know it */
 	if (result < 0) {
 		if (result != -ENOENT)
-			events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why.text);
+			events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why->text);
 		memset(record, 0, sizeof(*record));
 	} else if (record->machine_size == sizeof(earlier) &&
 	           record->machine_version == SUPERVISION_VERSION) {
@@ -195,11 +199,11 @@ bool supervisor_take_up_record(struct supervisor *self)
 		inherit_from_other_build(self, lives);
 	}
 	/* A life that ended in good order left none. */
-	return lives || ((result < 0 || record->gateway.pid != 0) && find_unrecorded(self));
+	return lives || ((result < 0 || record->gateway.pid != 0) && find_unrecorded(self)) ? 1 : 0;
 }
 
 /* A worker of an earlier life that could not be taken back: one of ours takes its place. */
-static void end_earlier_workers(const struct supervisor *self)
+static void end_earlier_workers(struct supervisor *self)
 {
 	for (int i = 0; i < RECORD_WORKERS; i++) {
 		const struct record_process *worker = &self->record.workers[i];
@@ -209,16 +213,17 @@ static void end_earlier_workers(const struct supervisor *self)
 			continue;
 		fd = world_pidfd_open(worker->pid, 0);
 		if (fd >= 0 && procfs_is_alive(worker->pid, worker->start_time))
-			world_pidfd_send_signal(fd, SIGTERM, NULL, 0);
-		if (fd >= 0)
-			close(fd);
+			worker_let_leave(self, self->workers[i].name, worker->pid, fd);
+		else
+			file_close(&fd);
 	}
 }
 
 static void remove_orphans(struct supervisor *self)
 {
 	struct tree_report report;
-	uint32_t count = orphans_kill(self->settings->instance, self->settings->gateway.port, &report);
+	uint32_t port = self->record.port != 0 ? self->record.port : self->settings->gateway.port;
+	uint32_t count = orphans_kill(self->settings->instance, port, &report);
 
 	if (count > 0)
 		events_record(self, "orphans.reaped", SEVERITY_INFO, 0, NULL,
@@ -243,7 +248,7 @@ static int check_descriptors(struct error *why)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_NEEDED)
 		return 0;
-	return error_set(why, -EMFILE,
+	return error_set(why, -EINVAL,
 	    "Only %llu files may be open at once, and Holdfast needs %d: raise the limit (\"ulimit -n\", or "
 	    "LimitNOFILE= in "
 	    "a unit). Nothing was started.",
@@ -264,7 +269,7 @@ static int prepare(struct supervisor *self, struct error *why)
 	read_policy(self);
 	supervision_init(&self->machine, &self->policy, first_incident(self->started_real_ms));
 	workers_init(self);
-	result = check_descriptors(why);
+	result = self->executed_anew ? 0 : check_descriptors(why);
 	if (result == 0)
 		result = environment_build(self, environ, why);
 	if (result == 0)
@@ -298,13 +303,16 @@ static int open_all(struct supervisor *self, bool found, struct error *why)
 static int begin(struct supervisor *self, struct error *why)
 {
 	struct supervision_event event = {.type = ON_START, .reason = REASON_FIRST_START};
-	bool found = supervisor_take_up_record(self);
-	int result = found || self->executed_anew ? 0 : ownership_check(self, why);
+	int found = supervisor_take_up_record(self, why);
+	int result = found < 0 ? found : 0;
 
+	if (found == 0 && !self->executed_anew)
+		result = ownership_check(self, why);
 	if (result == 0)
 		result = open_all(self, found, why);
 	if (result < 0)
 		return result;
+	scratch_remove(self); /* a trial may have died with its supervisor */
 	listeners_init(self);
 	workers_take_back(self);
 	end_earlier_workers(self);
@@ -344,6 +352,7 @@ static bool read_arguments(struct supervisor *self, int argc, char **argv)
 		else if (strcmp(argv[at], "--trial") == 0)
 			is_trial = true;
 	}
+	self->is_trial = is_trial;
 	self->own_arguments = argv + (at < argc ? at + 1 : argc);
 	/* Whatever else we inherited is nobody's business here, least of all the gateway's. */
 	if (is_trial) /* who tries us is told there */
@@ -353,6 +362,17 @@ static bool read_arguments(struct supervisor *self, int argc, char **argv)
 	descriptors_read(descriptors, SETTINGS_FD + 1);
 	self->executed_anew = descriptors_has("lock");
 	return is_trial;
+}
+
+/* Another try may do better: a service manager that does not start us again after 78 shall. */
+static bool is_passing(int code)
+{
+	static const int codes[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EDQUOT, EIO, EAGAIN};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (code == -codes[i])
+			return true;
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -369,7 +389,7 @@ int main(int argc, char **argv)
 		result = begin(&supervisor, &why);
 	if (result < 0) {
 		fprintf(stderr, "holdfast: %s\n", why.text);
-		return EXIT_CONFIGURATION;
+		return is_passing(result) ? 1 : EXIT_CONFIGURATION;
 	}
 	result = loop_run(&supervisor.loop);
 	runtime_forget(&supervisor);

@@ -105,14 +105,7 @@ static int take_lock(struct supervisor *supervisor, struct error *why)
 {
 	char owner[32] = "";
 	int result;
-	int fd = descriptors_take("lock");
-
-	if (fd >= 0) { /* executed anew: it was never let go */
-		supervisor->lock_fd = fd;
-		supervisor->had_owner = true;
-		return 0;
-	}
-	fd = world_openat(
+	int fd = world_openat(
 	    supervisor->state_fd, OWNER_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
@@ -144,10 +137,18 @@ int ownership_take(struct supervisor *supervisor, struct error *why)
 	const struct settings *settings = supervisor->settings;
 	int result;
 
+	if (supervisor->executed_anew) { /* never let go, and judged when it was taken */
+		supervisor->state_fd = descriptors_take("state");
+		supervisor->runtime_fd = descriptors_take("runtime");
+		supervisor->record_fd = descriptors_take("record");
+		supervisor->lock_fd = descriptors_take("lock");
+		supervisor->had_owner = true;
+		return 0;
+	}
 	supervisor->state_fd = open_directory(settings_string(settings, settings->state_dir), "state", why);
 	if (supervisor->state_fd < 0)
 		return supervisor->state_fd;
-	supervisor->runtime_fd = -1;
+	supervisor->runtime_fd = supervisor->record_fd = -1;
 	result = ownership_runtime(supervisor, why);
 	if (result == 0)
 		result = take_lock(supervisor, why);
@@ -170,13 +171,15 @@ int ownership_record(struct supervisor *supervisor, struct error *why)
 {
 	const struct settings *settings = supervisor->settings;
 	char owner[32];
+	int fd = record_open(supervisor->runtime_fd);
 
-	supervisor->record_fd = record_open(supervisor->runtime_fd);
-	if (supervisor->record_fd < 0)
-		return error_set(why, supervisor->record_fd,
+	if (fd < 0)
+		return error_set(why, fd,
 		    "The runtime record in %s cannot be written: %s. Mend that, or choose another directory "
 		    "with --runtime-dir.",
-		    settings_string(settings, settings->runtime_dir), strerror(-supervisor->record_fd));
+		    settings_string(settings, settings->runtime_dir), strerror(-fd));
+	file_close(&supervisor->record_fd);
+	supervisor->record_fd = fd;
 	/* Two that share it would take each other's record, events, console and callers. */
 	if (lock(supervisor->record_fd, owner, sizeof(owner)) == -EBUSY)
 		return error_set(why, -EBUSY,

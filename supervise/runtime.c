@@ -38,6 +38,20 @@ static bool is_whole(const struct supervisor *supervisor)
 	       is_there(supervisor, CONTROL_SOCKET_NAME);
 }
 
+/* Those through which the next supervisor finds the workers. */
+static bool sockets_are_there(const struct supervisor *supervisor)
+{
+	for (int i = 0; i < WORKER_COUNT; i++) {
+		const struct supervised_worker *worker = &supervisor->workers[i];
+		char name[CONTROL_NAME_MAX];
+
+		control_worker_name(name, worker->name, worker->pid);
+		if (worker->ready && !is_there(supervisor, name))
+			return false;
+	}
+	return true;
+}
+
 static void watch_directory(struct supervisor *supervisor)
 {
 	char path[48];
@@ -79,7 +93,6 @@ static int restore(struct supervisor *supervisor, struct error *why)
 	int result = ownership_runtime(supervisor, why);
 
 	if (result == 0) {
-		file_close(&supervisor->record_fd);
 		result = ownership_record(supervisor, why);
 	}
 	if (result == 0)
@@ -99,7 +112,13 @@ static void look(struct loop_timer *timer)
 	struct error why = {0};
 	int result;
 
-	if (supervisor->machine.finishing || is_whole(supervisor))
+	if (supervisor->machine.finishing)
+		return;
+	if (is_whole(supervisor) && !workers_are_changing(supervisor) && !sockets_are_there(supervisor)) {
+		workers_succeed(supervisor);
+		return;
+	}
+	if (is_whole(supervisor))
 		return;
 	result = workers_are_changing(supervisor) ? -EBUSY : restore(supervisor, &why);
 	if (result == 0) {
@@ -140,6 +159,9 @@ void runtime_watch(struct supervisor *supervisor)
 	    (struct loop_source){.fd = -1, .callback = directory_changed, .context = supervisor};
 	supervisor->runtime.timer = (struct loop_timer){.callback = look, .context = supervisor};
 	watch_directory(supervisor);
+	if (supervisor->executed_anew) /* meanwhile nobody watched */
+		loop_timer_arm(
+		    &supervisor->loop, &supervisor->runtime.timer, clock_boot_ms() + RESTORE_AGAIN_MS);
 }
 
 void runtime_forget(struct supervisor *supervisor)

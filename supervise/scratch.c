@@ -20,7 +20,14 @@ static bool remove_entry(void *context, int directory_fd, const char *name)
 
 void scratch_clear(const char *path)
 {
-	file_each_entry(path, remove_entry, NULL);
+	/* Never through a symbolic link: what is behind it is not ours. */
+	int fd CLOSE_ON_RETURN = world_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	char held[48];
+
+	if (fd < 0)
+		return;
+	snprintf(held, sizeof(held), "/proc/self/fd/%d", fd);
+	file_each_entry(held, remove_entry, NULL);
 	world_rmdir(path);
 }
 

@@ -5,7 +5,7 @@
 
 struct supervisor;
 
-#define SCRATCH_NAME "trial"
+#define SCRATCH_NAME ".trial"
 
 /* Makes them anew; `state` and `runtime` (PATH_MAX bytes each) get their paths. What is in the state
  * directory is made by the trial itself, because that disk may block. Returns 0 or a negative errno. */

@@ -70,22 +70,65 @@ static struct leaving_worker *let_leave(struct supervisor *supervisor, const cha
 	*place = (struct leaving_worker){.name = name, .pid = pid, .pid_fd = pid_fd, .channel_fd = -1};
 	place->channel.fd = -1;
 	place->death = (struct loop_source){.fd = -1, .callback = leaving_ended, .context = supervisor};
-	loop_source_watch(&supervisor->loop, &place->death, pid_fd, EPOLLIN);
+	if (loop_source_watch(&supervisor->loop, &place->death, pid_fd, EPOLLIN) < 0) {
+		file_close(&place->pid_fd); /* it goes unseen */
+		place->pid = 0;
+	}
 	return place;
 }
 
-/* Its successor is ready: it finishes what it has in hand. */
+void worker_let_leave(struct supervisor *supervisor, const char *name, int pid, int pid_fd)
+{
+	for (int i = 0; i < LEAVING_WORKERS_MAX; i++)
+		if (supervisor->leaving[i].pid == pid) { /* reached by its socket: it is told there */
+			close(pid_fd);
+			return;
+		}
+	world_pidfd_send_signal(pid_fd, SIGTERM, NULL, 0);
+	let_leave(supervisor, name, pid, pid_fd);
+}
+
+/* Its successor is ready: it finishes what it has in hand. A signal, because every version understands it. */
 void worker_release_predecessor(struct supervisor *supervisor, struct supervised_worker *worker)
 {
-	struct message finish = {0};
-
 	if (worker->predecessor.pid == 0)
 		return;
-	if (message_send(worker->predecessor.channel_fd, MESSAGE_FINISH, &finish, -1) < 0)
-		world_pidfd_send_signal(worker->predecessor.pid_fd, SIGTERM, NULL, 0);
+	world_pidfd_send_signal(worker->predecessor.pid_fd, SIGTERM, NULL, 0);
 	file_close(&worker->predecessor.channel_fd);
 	let_leave(supervisor, worker->name, worker->predecessor.pid, worker->predecessor.pid_fd);
 	worker->predecessor.pid = 0;
+}
+
+/* Its end would be seen by nobody: better another one whose end is. */
+static void abandon(struct supervisor *supervisor, struct supervised_worker *worker)
+{
+	worker_close_channel(worker);
+	world_pidfd_send_signal(worker->pid_fd, SIGTERM, NULL, 0);
+	file_close(&worker->pid_fd);
+	loop_timer_arm(&supervisor->loop, &worker->retry, 0);
+	worker->pid = 0;
+	worker->returning = worker->outdated = false;
+}
+
+/* Its successor failed: it goes on, heard again, and is succeeded later. */
+bool worker_put_back(struct supervisor *supervisor, struct supervised_worker *worker)
+{
+	if (worker->predecessor.pid == 0)
+		return false;
+	worker->pid = worker->predecessor.pid;
+	worker->pid_fd = worker->predecessor.pid_fd;
+	worker->predecessor.pid = 0;
+	worker->outdated = true;
+	worker->death.callback = worker_died;
+	worker->death.context = supervisor;
+	worker_connected(supervisor, worker, worker->predecessor.channel_fd);
+	supervisor_save(supervisor);
+	if (loop_source_watch(&supervisor->loop, &worker->death, worker->pid_fd, EPOLLIN) < 0) {
+		abandon(supervisor, worker);
+		return false;
+	}
+	worker_is_ready(supervisor, worker);
+	return true;
 }
 
 /* While one of an earlier life may still give its listening socket back, none is opened anew. */
@@ -160,9 +203,7 @@ static void surplus_said(struct loop_source *source, uint32_t events)
 			file_close(&passed_fd);
 		if (got == 1 && message.type != MESSAGE_HELLO)
 			continue;
-		memset(&message, 0, sizeof(message));
-		if (got != 1 || message_send(leaving->channel_fd, MESSAGE_FINISH, &message, -1) < 0)
-			world_pidfd_send_signal(leaving->pid_fd, SIGTERM, NULL, 0);
+		world_pidfd_send_signal(leaving->pid_fd, SIGTERM, NULL, 0);
 		forget_channel(leaving);
 		workers_open_listeners(supervisor);
 	}
@@ -172,9 +213,14 @@ static void take_surplus(struct supervisor *supervisor, const char *name, int pi
 {
 	struct leaving_worker *leaving = let_leave(supervisor, name, pid, pid_fd);
 
+	if (leaving->pid == 0) {
+		close(channel_fd);
+		return;
+	}
 	leaving->channel_fd = channel_fd;
 	leaving->channel = (struct loop_source){.fd = -1, .callback = surplus_said, .context = supervisor};
-	loop_source_watch(&supervisor->loop, &leaving->channel, channel_fd, EPOLLIN);
+	if (loop_source_watch(&supervisor->loop, &leaving->channel, channel_fd, EPOLLIN) < 0)
+		forget_channel(leaving);
 }
 
 static void no_answer(struct loop_timer *timer)
@@ -205,9 +251,10 @@ static void take_back(
 	worker->returning = true;
 	worker->death.callback = worker_died;
 	worker->death.context = supervisor;
-	loop_source_watch(&supervisor->loop, &worker->death, worker->pid_fd, EPOLLIN);
 	worker_connected(supervisor, worker, fd);
 	loop_timer_arm(&supervisor->loop, &worker->retry, clock_boot_ms() + RETURN_WAIT_MS);
+	if (loop_source_watch(&supervisor->loop, &worker->death, worker->pid_fd, EPOLLIN) < 0)
+		abandon(supervisor, worker);
 }
 
 static struct supervised_worker *worker_of_socket(struct supervisor *supervisor, const char *name)

@@ -42,6 +42,7 @@ struct supervised_worker {
 	bool ready;      /* it said HELLO */
 	bool wants_send; /* its channel was full: EPOLLOUT is watched */
 	bool returning;  /* of an earlier life; its HELLO is awaited */
+	bool outdated;   /* its successor failed; another is started later */
 	struct {
 		int pid, pid_fd, channel_fd; /* pid 0: none */
 	} predecessor;                       /* it goes on until its successor says HELLO */
@@ -163,6 +164,7 @@ struct supervisor {
 		struct loop_timer deadline;
 		struct message_settings read;
 		char holdfast[CONTROL_PATH_MAX], supervise[CONTROL_PATH_MAX]; /* the programs to change to */
+		bool again;  /* a hang-up came while it could not be followed */
 		bool told;   /* the child said what came of it */
 		bool trying; /* the new programs; before, the settings are read */
 	} change;
@@ -183,9 +185,9 @@ struct supervisor {
 /* A number in [0, 1) from the kernel, for jitter. */
 double supervisor_chance(void);
 
-/* main.c: what an earlier life left: its machine's memory, and perhaps its gateway. Returns whether one
- * lives. */
-bool supervisor_take_up_record(struct supervisor *supervisor);
+/* main.c: what an earlier life left: its machine's memory, and perhaps its gateway. Returns 1 when one
+ * lives, 0, or a negative errno. */
+int supervisor_take_up_record(struct supervisor *supervisor, struct error *why);
 
 /* lifecycle.c: the core's hands */
 void supervisor_step(struct supervisor *supervisor, struct supervision_event *event);
@@ -214,6 +216,7 @@ void worker_connected(struct supervisor *supervisor, struct supervised_worker *w
 loop_source_callback worker_died;
 
 /* talk.c */
+void worker_is_ready(struct supervisor *supervisor, struct supervised_worker *worker);
 loop_source_callback worker_channel_event;
 void worker_close_channel(struct supervised_worker *worker);
 int worker_say(struct supervisor *supervisor, enum worker_index index, enum message_type type,
@@ -239,6 +242,10 @@ bool worker_is_outdated(const struct supervisor *supervisor, const struct superv
 void worker_succeed(struct supervisor *supervisor, struct supervised_worker *worker);
 /* All of them. */
 void workers_succeed(struct supervisor *supervisor);
+/* Asks a process that is of no use any more to finish what it has in hand, and sees it off. */
+void worker_let_leave(struct supervisor *supervisor, const char *name, int pid, int pid_fd);
+/* Its successor failed: it goes on, heard again. Returns whether there is one that could. */
+bool worker_put_back(struct supervisor *supervisor, struct supervised_worker *worker);
 /* Its successor is ready: it finishes what it has in hand. */
 void worker_release_predecessor(struct supervisor *supervisor, struct supervised_worker *worker);
 /* Is one of them being succeeded by another, or still to say its first word? */
@@ -301,6 +308,10 @@ void change_init(struct supervisor *supervisor);
  * answered when it is done or has failed; -1: nobody asked over the control socket. */
 void change_begin(struct supervisor *supervisor, enum change_kind kind, const char *holdfast,
     const char *supervise, int caller_fd);
+/* Follows a hang-up that had to wait, if nothing stands against it any more. */
+void change_again(struct supervisor *supervisor);
+/* We end. */
+void change_abandon(struct supervisor *supervisor);
 bool change_child_ended(struct supervisor *supervisor, int pid, int status_code, int status);
 /* In the new image: tells what became of it. */
 void change_done(struct supervisor *supervisor);

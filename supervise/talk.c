@@ -161,7 +161,7 @@ static void brief(struct supervisor *supervisor, enum worker_index index)
 	workers_tell_gateway(supervisor, index);
 }
 
-static void worker_is_ready(struct supervisor *supervisor, struct supervised_worker *worker)
+void worker_is_ready(struct supervisor *supervisor, struct supervised_worker *worker)
 {
 	enum worker_index index = (enum worker_index)(worker - supervisor->workers);
 
@@ -174,6 +174,7 @@ static void worker_is_ready(struct supervisor *supervisor, struct supervised_wor
 	} else if (index == WORKER_RECORDER) {
 		events_store_state(supervisor, true, "");
 	}
+	change_again(supervisor);
 }
 
 static void hello_came(
@@ -181,10 +182,10 @@ static void hello_came(
 {
 	bool returned = worker->returning;
 
-	if (returned) {
-		worker->returning = false;
-		loop_timer_arm(&supervisor->loop, &worker->retry, 0);
-	}
+	if (supervisor->finishing)
+		return;
+	worker->returning = false;
+	loop_timer_arm(&supervisor->loop, &worker->retry, 0);
 	if (returned && worker_is_outdated(supervisor, worker, hello))
 		worker_succeed(supervisor, worker);
 	else
@@ -245,6 +246,11 @@ void worker_channel_event(struct loop_source *source, uint32_t events)
 		if (got == 1) {
 			worker_said(supervisor, worker, &message, passed_fd);
 		} else if (got == -EAGAIN) {
+			return;
+		} else if (got == -EBADMSG && worker->returning) { /* of another version */
+			worker->returning = false;
+			worker_succeed(supervisor, worker);
+			workers_open_listeners(supervisor);
 			return;
 		} else {
 			/* A worker that closed its channel, or says what we do not understand, is of no use.

@@ -15,7 +15,7 @@
 #include "supervise/supervisor.h"
 #include "world/world.h"
 
-#define TRIAL_MS 9000
+#define TRIAL_MS 8000
 #define LOOK_MS  20
 
 static struct loop_timer timer;
@@ -49,14 +49,13 @@ static int check_gateway(struct supervisor *self, bool found)
 	if (self->record.gateway.pid == 0 || !found)
 		return 0; /* there is none to hold */
 	fd = world_pidfd_open(self->record.gateway.pid, 0);
-	if (fd < 0 || !procfs_is_alive(self->record.gateway.pid, self->record.gateway.start_time))
-		return errno == ESRCH ? 0 : -EPERM;
-	return 0;
+	return fd < 0 && errno != ESRCH ? -EPERM : 0;
 }
 
 static void end_workers(struct supervisor *self)
 {
 	self->finishing = true;
+	self->loop.stopped = false;
 	workers_finish(self);
 	until_ms = clock_boot_ms() + 1000;
 	while (!workers_are_gone(self) && clock_boot_ms() < until_ms) {
@@ -92,19 +91,18 @@ static void look_for_nothing(struct loop_timer *due)
 int trial_run(struct supervisor *self)
 {
 	struct error why = {0};
-	bool found = supervisor_take_up_record(self);
+	int found = supervisor_take_up_record(self, &why);
 	int null_fd CLOSE_ON_RETURN = world_open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	/* What its sentry shows is nobody's news. */
 	(void)!world_dup2(null_fd, STDOUT_FILENO);
 	listeners_init(self);
-	if (self->record.magic == 0)
+	if (found < 0 || self->record.magic == 0)
 		return fail(self, "the copied record could not be read");
-	if (check_gateway(self, found) < 0)
+	if (check_gateway(self, found > 0) < 0)
 		return fail(self, "the gateway could not be held");
 	if (console_open(self, &why) < 0 || commands_open(self, &why) < 0)
 		return fail(self, why.text);
-	self->is_trial = true;
 	events_record(
 	    self, "supervisor.tried", SEVERITY_INFO, 0, NULL, "A trial of Holdfast %s.", HOLDFAST_VERSION);
 	workers_start(self);

@@ -21,6 +21,8 @@
 #include "world/world.h"
 
 #define WORKER_HEALTHY_AFTER_MS 10000
+#define HELLO_WAIT_MS           10000
+#define SUCCEED_AGAIN_MS        1000
 #define WORKER_BACKOFF_MIN_MS   10
 #define WORKER_BACKOFF_END_MS   1000 /* what they come to where the gateway has no back-off */
 #define WORKER_BACKOFF_MAX_MS                                                                                \
@@ -33,7 +35,9 @@ static void retry(struct loop_timer *timer)
 	struct supervised_worker *worker =
 	    (struct supervised_worker *)((char *)timer - offsetof(struct supervised_worker, retry));
 
-	if (worker->returning) /* it does not answer: its end starts another */
+	if (worker->pid > 0 && worker->outdated)
+		worker_succeed(timer->context, worker);
+	else if (worker->pid > 0) /* it does not say HELLO: its end starts another */
 		world_pidfd_send_signal(worker->pid_fd, SIGKILL, NULL, 0);
 	else
 		worker_start(timer->context, worker);
@@ -47,6 +51,8 @@ static void come_back(struct supervisor *supervisor, struct supervised_worker *w
 	if (supervisor->finishing)
 		return;
 	worker->restarts++;
+	if (worker_put_back(supervisor, worker) && delay_ms < SUCCEED_AGAIN_MS)
+		delay_ms = SUCCEED_AGAIN_MS;
 	if (delay_ms == 0 && was_healthy)
 		worker_start(supervisor, worker);
 	else
@@ -75,7 +81,9 @@ void worker_connected(struct supervisor *supervisor, struct supervised_worker *w
 	worker->channel_fd = channel_fd;
 	worker->channel.callback = worker_channel_event;
 	worker->channel.context = supervisor;
-	loop_source_watch(&supervisor->loop, &worker->channel, channel_fd, EPOLLIN);
+	/* Unheard it is of no use. */
+	if (loop_source_watch(&supervisor->loop, &worker->channel, channel_fd, EPOLLIN) < 0)
+		world_pidfd_send_signal(worker->pid_fd, SIGKILL, NULL, 0);
 }
 
 void worker_start(struct supervisor *supervisor, struct supervised_worker *worker)
@@ -90,7 +98,7 @@ void worker_start(struct supervisor *supervisor, struct supervised_worker *worke
 	}
 	/* They wait in the channel: should all others be killed in the next moment, this one has them. */
 	listeners_put(supervisor, pair[0]);
-	pid = spawn_worker(worker->program, arguments, pair[1], SETTINGS_FD, &worker->pid_fd);
+	pid = spawn_worker(worker->program, arguments, pair[1], SETTINGS_FD, false, &worker->pid_fd);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);
@@ -98,7 +106,9 @@ void worker_start(struct supervisor *supervisor, struct supervised_worker *worke
 		return;
 	}
 	worker->pid = pid;
+	worker->outdated = false;
 	worker_connected(supervisor, worker, pair[0]);
+	loop_timer_arm(&supervisor->loop, &worker->retry, clock_boot_ms() + HELLO_WAIT_MS);
 	supervisor_save(supervisor);
 }
 

@@ -21,11 +21,28 @@
 
 #define LOOK_MS 500
 
+/* What can be reached is not on its way out. */
+static void stop_listening(struct worker *worker)
+{
+	char path[PATH_MAX], name[CONTROL_NAME_MAX];
+	int fd = worker->socket.fd;
+
+	if (fd < 0)
+		return;
+	control_worker_name(name, worker->name, worker->hello.pid);
+	snprintf(path, sizeof(path), "%s/%s",
+	    settings_string(worker->settings, worker->settings->runtime_dir), name);
+	loop_source_retire(&worker->socket);
+	file_close(&fd);
+	world_unlinkat(AT_FDCWD, path, 0);
+}
+
 static void finish(struct worker *worker)
 {
 	if (worker->finishing)
 		return;
 	worker->finishing = true;
+	stop_listening(worker);
 	loop_timer_arm(&worker->loop, &worker->look, 0);
 	if (worker->finish != NULL)
 		worker->finish(worker);
@@ -171,7 +188,7 @@ static void signal_came(struct loop *loop, const struct signalfd_siginfo *info)
 }
 
 /* Says who we are, and gives back what an earlier supervisor had opened. */
-static void introduce(struct worker *worker, bool with_listeners)
+static int introduce(struct worker *worker, bool with_listeners)
 {
 	struct message message = {0};
 
@@ -183,7 +200,7 @@ static void introduce(struct worker *worker, bool with_listeners)
 		message_send(worker->channel.fd, MESSAGE_LISTENER, &message, worker->listeners[i]);
 	}
 	message.hello = worker->hello;
-	message_send(worker->channel.fd, MESSAGE_HELLO, &message, -1);
+	return message_send(worker->channel.fd, MESSAGE_HELLO, &message, -1);
 }
 
 /* A new supervisor. While the old one's channel is open there is none: somebody else is refused. */
@@ -204,7 +221,10 @@ static void supervisor_came(struct loop_source *source, uint32_t events)
 	}
 	worker->owner_pid = pid;
 	loop_timer_arm(&worker->loop, &worker->look, 0);
-	introduce(worker, true);
+	if (introduce(worker, true) < 0) { /* unheard, it is as if nobody had come */
+		supervisor_gone(worker);
+		return;
+	}
 	if (worker->taken_back != NULL)
 		worker->taken_back(worker);
 }
@@ -277,8 +297,9 @@ int worker_init(struct worker *worker, struct error *why)
 	world_fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
 	know_oneself(worker);
 	listen_for_supervisors(worker);
-	introduce(worker, false);
-	return 0;
+	result = introduce(worker, false);
+	return result == 0 ? 0
+	                   : error_set(why, result, "The supervisor cannot be told: %s.", strerror(-result));
 }
 
 void worker_drop_rights(void)

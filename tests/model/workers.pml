@@ -8,9 +8,7 @@
  *
  * Deadlines of seconds pass only when who they wait for has had its turn: a worker's 5 s for its new owner not before
  * that has its workers at work, its 10 s without a gateway not while a supervisor lives, and the 2 s that a supervisor
- * waits for a worker's word never. One limit is known: while a predecessor is still there, the kind's name leads to its
- * successor; should that one be killed, and the supervisor too, the next supervisor does not find the predecessor, and
- * the address is taken until that one has waited its 5 s. Left out are the service manager's copies of the listening socket (the model must
+ * waits for a worker's word never. Left out are the service manager's copies of the listening socket (the model must
  * hold without) and a worker that hangs.
  *
  * PLANTED_* are mistakes, one at a time, that must be found. */
@@ -56,7 +54,7 @@ bool calls[WORKERS];   /* a connection waits to be accepted */
 bool hello[WORKERS];   /* was said and not yet heard */
 
 /* The runtime directory */
-byte name[KINDS] = NONE;     /* whose socket has the kind's name */
+bool named[WORKERS];         /* its socket lies there, under a name of its own */
 byte recorded[KINDS] = NONE; /* the worker in the record, while it lives */
 
 /* The supervisor */
@@ -65,6 +63,8 @@ bool has_socket;
 bit own_build;
 byte worker_of[KINDS] = NONE, predecessor[KINDS] = NONE;
 bool returning[KINDS], ready[KINDS];
+bool outdated[KINDS];  /* its successor failed: it is to be succeeded again */
+bool surplus[WORKERS]; /* of two of a kind: it may go once it has given back what it keeps */
 
 bool gateway = true;
 bool in_service;      /* the listening socket: a worker has answered at it, and somebody of that time lives */
@@ -72,14 +72,13 @@ bool excused[KINDS];  /* one of its kind was killed: a gap is no wonder */
 bool lingered;        /* the gateway was gone for long, and no supervisor there: nobody was served */
 bool deleted;         /* the directory, and it was not made anew yet */
 bool lost_names;      /* it died before that: the next one does not find its workers */
-bool name_lost;       /* a successor was killed before its predecessor went: by name nobody finds that one */
 byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS, gateway_ends = GATEWAY_ENDS;
 
 #if KINDS == 1
 #define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT)
 #define somebody_keeps (keeps[0] || keeps[1] || keeps[2])
 #define is_changing (returning[0] || predecessor[0] != NONE)
-#define is_returning (returning[0])
+#define is_returning (returning[0] || surplus[0] || surplus[1] || surplus[2])
 #define is_starting (!ready[0])
 #define somebody_answers false /* one kind alone cannot always give the socket back */
 #define somebody_was_killed true
@@ -88,14 +87,15 @@ byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS, gateway_ends =
 	state[4] == ABSENT && state[5] == ABSENT)
 #define somebody_keeps (keeps[0] || keeps[1] || keeps[2] || keeps[3] || keeps[4] || keeps[5])
 #define is_changing (returning[0] || predecessor[0] != NONE || returning[1] || predecessor[1] != NONE)
-#define is_returning (returning[0] || returning[1])
+#define is_returning (returning[0] || returning[1] || surplus[0] || surplus[1] || surplus[2] || \
+	surplus[3] || surplus[4] || surplus[5])
 #define is_starting (!ready[0] || !ready[1])
 #define somebody_answers (answers(0) || answers(1) || answers(2) || answers(3) || answers(4) || answers(5))
 #define somebody_was_killed (excused[0] || excused[1])
 #endif
 
 #define answers(worker) (is_at_work(worker) && keeps[worker])
-#define excused_all (deleted || lost_names || lingered || name_lost)
+#define excused_all (deleted || lost_names || lingered)
 
 #define is_there(worker)   (state[worker] != ABSENT)
 #define is_at_work(worker) (state[worker] == SERVES && briefed[worker])
@@ -107,13 +107,9 @@ inline forget_worker(which)
 {
 	state[which] = ABSENT;
 	briefed[which] = false; keeps[which] = false; build[which] = 0; told[which] = false; same_owner[which] = false;
-	channel[which] = false; calls[which] = false; hello[which] = false;
+	channel[which] = false; calls[which] = false; hello[which] = false; named[which] = false;
 	if
 	:: recorded[kind_of(which)] == which -> recorded[kind_of(which)] = NONE
-	:: else
-	fi;
-	if
-	:: name[kind_of(which)] == which -> name[kind_of(which)] = NONE /* a file is left at which nobody listens */
 	:: else
 	fi;
 	if
@@ -135,25 +131,20 @@ end_absent:
 	:: atomic { state[me] == CLONED }
 	fi;
 
-	/* spawn_worker(), worker_init(): listen_for_supervisors(). Until then a SIGTERM ends it on the spot, and one whose
-	 * supervisor is gone already takes no name from those of the next. */
+	/* spawn_worker(), worker_init(): listen_for_supervisors(). Until then a SIGTERM ends it on the spot. */
 	if
-#ifdef PLANTED_ORPHAN_TAKES_NAME
 	:: atomic { told[me] -> goto gone }
-	:: atomic { !told[me] -> state[me] = BOUND;
-#else
-	:: atomic { told[me] || !channel[me] -> goto gone }
-	:: atomic { !told[me] && channel[me] -> state[me] = BOUND;
-#endif
-		if
-		:: !deleted -> name[kind_of(me)] = me
-		:: else
-		fi }
+	:: atomic { !told[me] -> state[me] = BOUND; named[me] = !deleted }
 	OR_IS_KILLED
 	fi;
-	/* introduce() */
+	/* introduce(): one whose supervisor is gone already ends */
 	if
-	:: atomic { state[me] = SERVES; hello[me] = channel[me] }
+	:: atomic { channel[me] -> state[me] = SERVES; hello[me] = true }
+#ifdef PLANTED_ORPHAN_GOES_ON
+	:: atomic { !channel[me] -> state[me] = SERVES }
+#else
+	:: atomic { !channel[me] -> goto gone }
+#endif
 	OR_IS_KILLED
 	fi;
 
@@ -161,8 +152,8 @@ end_serving:
 	do
 	/* message_came() with FINISH, or SIGTERM */
 	:: atomic { told[me] -> break }
-	/* supervisor_came(): a new one; what the former had opened is given to it, then HELLO is said */
-	:: atomic { calls[me] && !channel[me] ->
+	/* supervisor_came(), after what came before: a new one; what the former had opened is given to it, then HELLO is said */
+	:: atomic { calls[me] && !channel[me] && !told[me] ->
 		calls[me] = false; channel[me] = true; same_owner[me] = true; hello[me] = true }
 	/* look(): the gateway has been gone for WORKER_LINGER_MS, and nobody came: there is nobody to serve */
 	:: atomic { !channel[me] && !gateway && !lives -> lingered = true; goto finishing }
@@ -194,15 +185,12 @@ finishing:
 	fi;
 
 killed:
-	atomic {
-		excused[kind_of(me)] = true;
-		name_lost = name_lost || (name[kind_of(me)] == me && another(me, is_there))
-	};
+	excused[kind_of(me)] = true;
 gone:
 	atomic { forget_worker(me); goto end_absent }
 }
 
-#define is_free(kind, worker) (state[worker] == ABSENT && predecessor[kind] != worker)
+#define is_free(kind, worker) (state[worker] == ABSENT && predecessor[kind] != worker && !surplus[worker])
 
 /* worker_start(): a pair, the clone, and the record; what it is to keep waits in its channel from the start */
 inline start_worker(kind)
@@ -221,6 +209,7 @@ inline start_worker(kind)
 #endif
 	worker_of[kind] = fresh;
 	ready[kind] = false;
+	outdated[kind] = false;
 	recorded[kind] = NONE
 }
 
@@ -306,23 +295,41 @@ inline forget_all()
 	do
 	:: each < KINDS ->
 		worker_of[each] = NONE; predecessor[each] = NONE; returning[each] = false; ready[each] = false;
+		outdated[each] = false;
 		each++
 	:: else -> break
 	od;
 	each = 0;
 	do
 	:: each < KINDS * PLACES ->
-		channel[each] = false; calls[each] = false; hello[each] = false;
+		channel[each] = false; calls[each] = false; hello[each] = false; surplus[each] = false;
 		each++
 	:: else -> break
 	od;
 	each = 0
 }
 
+/* One of two of a kind, left by a succession that a death cut short */
+#define LEAVES(worker) \
+	:: atomic { surplus[worker] && hello[worker] && MAY_LEAVE(worker) -> \
+		hello[worker] = false; surplus[worker] = false; channel[worker] = false; told[worker] = true; \
+		if \
+		:: keeps[worker] && !has_socket -> has_socket = true; give_socket() \
+		:: else \
+		fi; \
+		open_socket() } \
+	:: atomic { surplus[worker] && state[worker] == ABSENT -> surplus[worker] = false; open_socket() }
+#ifdef PLANTED_SURPLUS_LEAVES_FIRST
+#define MAY_LEAVE(worker) true
+#else
+#define MAY_LEAVE(worker) (ready[kind_of(worker)])
+#endif
+
 /* holdfast-supervise: supervise/succession.c, workers.c, talk.c, listeners.c */
 proctype supervisor()
 {
 	byte kind, fresh, each, found;
+	bool backwards;
 
 end_absent:
 	atomic {
@@ -339,18 +346,27 @@ end_absent:
 		each = 0
 	}
 
-begin: /* workers_take_back(): connects to every name */
+begin: /* workers_take_back(), visit_socket(): connects to every socket there is, in whatever order they are listed */
 	kind = 0;
+	if
+	:: backwards = false
+	:: backwards = true
+	fi;
 	do
-	:: kind < KINDS ->
+	:: kind < KINDS * PLACES ->
 #ifdef PLANTED_PREDECESSOR_NOT_ASKED
 		kind++
 #else
 		if
 		:: atomic { true ->
-			found = (deleted -> NONE : name[kind]);
+			found = (backwards -> KINDS * PLACES - 1 - kind : kind);
 			if
-			:: found != NONE -> worker_of[kind] = found; returning[kind] = true; calls[found] = true
+			:: named[found] && state[found] != CLONED ->
+				calls[found] = true;
+				if
+				:: worker_of[kind_of(found)] == NONE -> worker_of[kind_of(found)] = found; returning[kind_of(found)] = true
+				:: else -> surplus[found] = true
+				fi
 			:: else
 			fi;
 			found = NONE;
@@ -361,7 +377,7 @@ begin: /* workers_take_back(): connects to every name */
 	:: else -> break
 	od;
 
-	/* end_earlier_workers(): whom the record names, and no name led to */
+	/* end_earlier_workers(): whom the record names, and no socket led to */
 	kind = 0;
 	do
 	:: kind < KINDS ->
@@ -369,7 +385,7 @@ begin: /* workers_take_back(): connects to every name */
 		:: atomic { true ->
 			found = recorded[kind];
 			if
-			:: found != NONE && found != worker_of[kind] -> told[found] = true
+			:: found != NONE && found != worker_of[kind] && !surplus[found] -> told[found] = true
 			:: else
 			fi;
 			found = NONE;
@@ -400,6 +416,20 @@ end_loop:
 	:: atomic { worker_of[0] != NONE && hello[worker_of[0]] -> kind = 0; goto heard }
 #if KINDS > 1
 	:: atomic { worker_of[1] != NONE && hello[worker_of[1]] -> kind = 1; goto heard }
+#endif
+	/* surplus_said(), leaving_ended() */
+	LEAVES(0)
+	LEAVES(1)
+	LEAVES(2)
+#if KINDS > 1
+	LEAVES(3)
+	LEAVES(4)
+	LEAVES(5)
+#endif
+	/* retry() of one whose successor had failed */
+	:: atomic { outdated[0] && ready[0] -> put_behind(0); outdated[0] = false }
+#if KINDS > 1
+	:: atomic { outdated[1] && ready[1] -> put_behind(1); outdated[1] = false }
 #endif
 	/* open_missing(), by its timer */
 	:: atomic { !has_socket && !is_returning && !somebody_keeps -> open_socket() }
@@ -444,7 +474,15 @@ start:
 ended:
 	if
 	:: atomic { true ->
-		worker_of[kind] = NONE; returning[kind] = false; ready[kind] = false; kind = 0;
+		worker_of[kind] = NONE; returning[kind] = false; ready[kind] = false;
+		if
+		:: predecessor[kind] != NONE -> /* worker_put_back(): it goes on, heard again */
+			worker_of[kind] = predecessor[kind]; predecessor[kind] = NONE;
+			ready[kind] = true; outdated[kind] = true;
+			brief(kind)
+		:: else
+		fi;
+		kind = 0;
 		open_socket() }
 	OR_IS_KILLED
 	fi;
@@ -519,11 +557,7 @@ end:
 	do
 	:: atomic { gateway && gateway_ends > 0 -> gateway_ends--; gateway = false }
 	:: atomic { deletions > 0 && lives -> deletions--; deleted = true;
-		name[0] = NONE; recorded[0] = NONE;
-#if KINDS > 1
-		name[1] = NONE; recorded[1] = NONE
-#endif
-	}
+		named[0] = false; named[1] = false; named[2] = false; recorded[0] = NONE }
 	od
 }
 
@@ -551,7 +585,7 @@ init {
 
 /* Of one kind exactly one is there, at work (a sentry at work is the console's reader), kept, and in the right build. */
 #define settled(kind) (worker_of[kind] != NONE && is_at_work(worker_of[kind]) && channel[worker_of[kind]] && \
-	keeps[worker_of[kind]] && build[worker_of[kind]] == own_build && name[kind] == worker_of[kind] && \
+	keeps[worker_of[kind]] && build[worker_of[kind]] == own_build && named[worker_of[kind]] && \
 	!another(worker_of[kind], is_there))
 
 #if KINDS == 1

@@ -52,7 +52,7 @@ def unchanged(place, before):
 
 
 def nothing_of_the_trial(place):
-    expect(not (place.runtime_dir / "trial").exists(), "the trial's runtime directory is left")
+    expect(not (place.runtime_dir / ".trial").exists(), "the trial's runtime directory is left")
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -251,12 +251,129 @@ def at_once(place):
     results = []
     first = threading.Thread(target=lambda: results.append(upgrade_to(place, slow)))
     first.start()
-    place.wait_for(lambda: (place.runtime_dir / "trial").exists(), "trial")
+    place.wait_for(lambda: (place.runtime_dir / ".trial").exists(), "trial")
     place.settings({"retention": {"days": 7}})
     second = place.done("reload")
     first.join()
     expect_equal(results[0].returncode, 1)
     expect("retention.days" in second.stdout, second.stdout)
+
+
+@test("a reload that fails at its last step changes nothing: the lock stays ours alone, and the next run adopts")
+def fails_late(place):
+    directory = copy_of_the_programs(place, "fixed")
+    supervisor = place.run(program=directory / "holdfast")
+    gateway = place.wait_ready()["gateway"]["pid"]
+    place.wait_workers()
+    before = place.status()
+    (directory / "holdfast-supervise").chmod(0o644)
+    place.settings({"retention": {"days": 7}})
+    result = place.command("reload")
+    expect_equal(result.returncode, 1, result.stdout)
+    expect("Permission denied" in result.stderr, result.stderr)
+    unchanged(place, before)
+    kill(gateway)
+    gateway = place.wait_ready(other_than=gateway)["gateway"]["pid"]
+    held = [os.readlink(f"/proc/{gateway}/fd/{fd}") for fd in os.listdir(f"/proc/{gateway}/fd")]
+    expect(not any("owner.lock" in path or "socket" in path for path in held), held)
+    supervisor.kill()
+    supervisor.wait()
+    place.run_ready()
+    expect_equal(place.pid(), gateway, "adopted")
+
+
+@test("reload and upgrade judge the directories no second time: what was right at the start is not lost by a chmod")
+def directories_again(place):
+    place.run_ready()
+    place.wait_workers()
+    gateway = place.pid()
+    place.state_dir.chmod(0o770)
+    place.settings({"retention": {"days": 7}})
+    place.done("reload")
+    expect_equal(place.wait_ready()["gateway"]["pid"], gateway)
+    expect_equal(place.starts(), [gateway], "starts")
+
+
+@test("a worker whose successor fails goes on, heard, and the next upgrade is the way out")
+def successor_fails(place):
+    place.run_ready()
+    place.wait_workers()
+    directory = copy_of_the_programs(place, "half")
+    expect_equal(upgrade_to(place, directory).returncode, 0)
+    place.wait_for(lambda: all(place.workers().values()), "workers")
+    recorder = place.wait_workers()["recorder"]
+    replace(directory, "holdfast-recorder", "#!/bin/sh\nexit 1\n")
+    place.settings({"retention": {"days": 9}})
+    place.done("reload")
+    place.wait_event("worker.exited", 0)
+    place.wait_for(lambda: place.workers()["recorder"] == recorder, "the old recorder, heard again")
+    place.wait_for(lambda: place.status()["store"]["waiting"] == 0, "events stored by it")
+    place.wait_for(lambda: upgrade_to(place, copy_of_the_programs(place, "whole" + os.urandom(4).hex())).returncode == 0,
+                   "upgrade")
+    place.wait_for(lambda: place.workers()["recorder"] not in (None, 0, recorder), "a new recorder")
+    place.wait_for(lambda: not is_alive(recorder), "end of the old one")
+    expect_equal(len(place.starts()), 1, "starts")
+
+
+@test("kill -9 of the supervisor, and its end, during a trial: nothing of the trial is left")
+def dies_in_a_trial(place):
+    slow = copy_of_the_programs(place, "slow")
+    replace(slow, "holdfast-supervise", "#!/bin/sh\nexec sleep 1000\n")
+    for end in (signal.SIGKILL, signal.SIGTERM):
+        supervisor = place.run_ready()
+        place.wait_workers()
+        asker = threading.Thread(target=upgrade_to, args=(place, slow))
+        asker.start()
+        place.wait_for(lambda: (place.runtime_dir / ".trial").exists(), "trial")
+        supervisor.send_signal(end)
+        supervisor.wait()
+        asker.join()
+        expect(not [pid for pid in place.left() if b"sleep\x001000" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()],
+               "the trial lives on")
+    place.run_ready()
+    nothing_of_the_trial(place)
+
+
+@test("a hang-up during a change is followed after it")
+def hangs_up_twice(place):
+    supervisor = place.run_ready()
+    place.wait_workers()
+    slow = copy_of_the_programs(place, "slow")
+    replace(slow, "holdfast-supervise", "#!/bin/sh\nsleep 1; exit 1\n")
+    first = threading.Thread(target=upgrade_to, args=(place, slow))
+    first.start()
+    place.wait_for(lambda: (place.runtime_dir / ".trial").exists(), "trial")
+    place.settings({"retention": {"days": 8}})
+    supervisor.send_signal(signal.SIGHUP)
+    first.join()
+    place.wait_event("settings.reloaded", 0)
+
+
+@test("a trial keeps its hands off the console and off what is not its own")
+def trial_is_apart(place):
+    place.run_ready()
+    place.wait_workers()
+    (place.state_dir / "trial").mkdir()
+    (place.state_dir / "trial" / "thesis").write_text("mine")
+    # After this the gateway's console has a name no more.
+    place.runtime_dir.rename(place.root / "was-runtime")
+    shutil.rmtree(place.root / "was-runtime")
+    place.wait_event("runtime.restored", 0)
+    place.wait_workers()
+    directory = copy_of_the_programs(place, "slow")
+    replace(directory, "holdfast-recorder", "#!/bin/sh\nexec sleep 5\n")
+    asker = threading.Thread(target=upgrade_to, args=(place, directory))
+    asker.start()
+    place.wait_for(lambda: (place.runtime_dir / ".trial").exists(), "trial")
+    for number in range(40):
+        place.tell(f"echo line {number}")
+        time.sleep(0.1)  # over the time that the trial takes
+    asker.join()
+    log = place.state_dir / "console.log"
+    place.wait_for(lambda: "line 39\n" in log.read_text(), "last line")
+    missing = [number for number in range(40) if f"line {number}\n" not in log.read_text()]
+    expect(not missing, "lines went elsewhere:", missing)
+    expect_equal((place.state_dir / "trial" / "thesis").read_text(), "mine")
 
 
 if __name__ == "__main__":
