@@ -765,7 +765,7 @@ def _(place):
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(7)]
         links = [os.readlink(f"/proc/self/fd/{file.fileno()}") for file in files]
-        names = f"holdfast-api:Stored:holdfast.socket::{'x' * 33}:holdfast-relay"
+        names = f"holdfast-api:Stored:lock::holdfast-{'x' * 33}:holdfast-relay"
         seen = reported(place, execute(
             place, program, "holdfast", ["run", "--", "true"], [file.fileno() for file in files],
             before=f"export LISTEN_PID=$$ LISTEN_FDS=7 LISTEN_FDNAMES={names}; "))
@@ -786,7 +786,7 @@ def _(place):
     with open("/dev/null", "rb") as null:
         seen = reported(place, execute(
             place, program, "holdfast", ["run", "--", "true"], [null.fileno()] * 20,
-            before=f"export LISTEN_PID=$$ LISTEN_FDS=20 LISTEN_FDNAMES={':'.join('n' * 20)}; "))
+            before=f"export LISTEN_PID=$$ LISTEN_FDS=20 LISTEN_FDNAMES={':'.join(['holdfast-n'] * 20)}; "))
         kept = seen["arguments"][0].removeprefix("--descriptors=").split(",")
         expect(len(set(kept)) == 16, seen["arguments"])
         expect(all(seen["descriptors"][entry.partition(":")[2]] == "/dev/null" for entry in kept), seen)
@@ -794,7 +794,7 @@ def _(place):
                           "LISTEN_PID=$$ LISTEN_FDS=99999999999", "LISTEN_FDS=1", "LISTEN_PID=$$",
                           "LISTEN_PID= LISTEN_FDS="):
             seen = reported(place, execute(place, program, "holdfast", ["run", "--", "true"], [null.fileno()],
-                                           before=f"export LISTEN_FDNAMES=a {variables}; "))
+                                           before=f"export LISTEN_FDNAMES=holdfast-a {variables}; "))
             expect(seen["arguments"] == ["--", "run", "--", "true"], variables, seen["arguments"])
             expect(seen["descriptors"]["3"] == "/dev/null", variables, seen["descriptors"])
 
@@ -879,12 +879,13 @@ def _(place):
     program, state, runtime = stage(place), str(place.root / "trial-state"), str(place.root / "trial-runtime")
     original = str(place.root / "original")
     arguments = ["run", "--state-dir", original, "--", "sleep", "1000"]
-    with open("/dev/null", "rb") as null:
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with open("/dev/null", "rb") as null, ours, its:
         seen = reported(place, execute(place, program, "holdfast-trial", [state, runtime, "--", *arguments],
-                                       [null.fileno(), null.fileno()]))
+                                       [its.fileno(), null.fileno()]))
     settings = bytes.fromhex(seen["settings"])
     expect(seen["arguments"] == ["--trial", "--", *arguments], seen["arguments"])
-    expect(seen["descriptors"]["3"] == "/dev/null", seen["descriptors"])
+    expect(seen["descriptors"]["3"].startswith("socket:"), seen["descriptors"])
     for directory in (state, runtime):
         expect(directory.encode() + b"\0" in settings, directory)
     for directory in (original, str(place.runtime), str(place.state)):
@@ -898,7 +899,9 @@ def _(place):
         _, _, _, refused, _, sentence, _ = SETTINGS_MESSAGE.unpack(ours.recv(8192))
     expect(result.returncode == 78 and "gatewy" in one_sentence(result), result)
     expect(refused == 1 and b"gatewy" in sentence, sentence)
-    result = execute(place, program, "holdfast-trial", [state, runtime, "--", "status"], [])
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        result = execute(place, program, "holdfast-trial", [state, runtime, "--", "status"], [theirs.fileno()])
     expect(result.returncode == 78 and "holdfast run" in one_sentence(result), result)
 
 

@@ -33,6 +33,10 @@
 #define DELETIONS 0 /* of the runtime directory, with the record in it */
 #endif
 
+#ifndef MARKERS
+#define MARKERS DELETIONS /* a gateway is known by its marker too: the record must do without, while there is one */
+#endif
+
 #define SUPERVISORS 2
 #define NUMBERS     2 /* that processes can have: two gateways at once are possible, and must not be */
 #define NOBODY      7
@@ -97,29 +101,25 @@ byte helpers = HELPERS, strangers = STRANGERS, deletions = DELETIONS;
 /* Anybody may be killed before each of its steps. */
 #define OR_IS_KILLED :: atomic { deaths > 0 -> deaths--; goto killed }
 
-/* supervisor_save(). A record whose directory was deleted goes where nobody looks. */
 #define process_is_none (!holds[me] && !has_tree)
 
+/* supervisor_save() */
 inline save()
 {
-	if
-	:: record_deleted
-	:: else ->
-		record_there = true;
-		record_number = gateway_of[me];
-		record_stale = false;
-		record_down = process_is_none;
+	record_there = true;
+	record_number = gateway_of[me];
+	record_stale = false;
+	record_down = process_is_none;
 #ifdef PLANTED_RESTART_FORGOTTEN
-		record_asked = false;
+	record_asked = false;
 #else
-		record_asked = has_asked[me];
+	record_asked = has_asked[me];
 #endif
 #ifdef PLANTED_RECORD_WITHOUT_WISH
-		record_wanted = true
+	record_wanted = true
 #else
-		record_wanted = wanted[me]
+	record_wanted = wanted[me]
 #endif
-	fi
 }
 
 inline answer()
@@ -200,7 +200,13 @@ end_absent:
 		:: living == 0 && me == 0
 		:: else -> second_starts--
 		fi;
-		living++
+		living++;
+		if
+		:: living == 1 && record_deleted -> /* a new life finds none */
+			record_deleted = false; record_there = false; record_stale = false;
+			record_number = NOBODY; record_wanted = false; record_asked = false; record_down = false
+		:: else
+		fi
 	}
 
 	/* ownership_take(): refused while another lives; waits for the child that a dead one had cloned */
@@ -214,25 +220,20 @@ end_absent:
 
 take_up: /* take_up_record() */
 	if
-	:: atomic { record_there && !record_deleted ->
-		wanted[me] = record_wanted;
-		has_asked[me] = record_asked;
-		has_tree = !record_down;
-		gateway_of[me] = record_number;
-		found = recorded_lives }
-	/* find_unrecorded(): by the marker in its environment, which it has from its execution on */
-	:: atomic { !record_there || record_deleted ->
-		record_there = false; record_deleted = false; record_stale = false; record_number = NOBODY;
-		wanted[me] = true;
-		has_asked[me] = false;
-		found = had_owner && (executes(0) || executes(1));
+	:: atomic { true ->
+		gateway_of[me] = (record_there -> record_number : NOBODY);
+		wanted[me] = (record_there -> record_wanted : true);
+		has_asked[me] = record_there && record_asked;
+		has_tree = record_there && !record_down;
+		found = record_there && recorded_lives;
+		/* find_unrecorded(): by the marker in its environment, which it has from its execution on */
 		if
-		:: found && executes(0) -> gateway_of[me] = 0
-		:: found && !executes(0) -> gateway_of[me] = 1
+		:: !found && MARKERS && had_owner && (executes(0) || executes(1)) ->
+			found = true; has_tree = true;
+			gateway_of[me] = (executes(0) -> 0 : 1);
+			record_there = true; record_number = gateway_of[me]; record_stale = false /* in its memory */
 		:: else
-		fi;
-		has_tree = found;
-		record_number = gateway_of[me] } /* in memory only: the next life looks again */
+		fi }
 	OR_IS_KILLED
 	fi;
 	had_owner = true;
@@ -294,7 +295,7 @@ end_running:
 	:: atomic { asked == STOP && !owes[me] -> owes[me] = true; promised = UNKNOWN; wanted[me] = false; goto drain }
 	:: atomic { asked == RESTART && !owes[me] -> owes[me] = true; promised = UNKNOWN; goto drain }
 	:: atomic { upgrades > 0 -> upgrades--; goto execute_anew }
-	:: atomic { record_deleted -> record_deleted = false; save() } /* runtime.c: restore() */
+	:: atomic { record_deleted -> record_deleted = false; save() } /* runtime.c: restore(), from what is held open */
 	OR_IS_KILLED
 	od;
 	goto killing;
@@ -367,7 +368,7 @@ end_stopped:
 		owes[me] = true; promised = UNKNOWN; wanted[me] = true; break }
 	:: atomic { asked == STOP && !owes[me] -> owes[me] = true; promised = UNKNOWN; answer() }
 	:: atomic { upgrades > 0 -> upgrades--; goto execute_anew }
-	:: atomic { record_deleted -> record_deleted = false; save() } /* runtime.c: restore() */
+	:: atomic { record_deleted -> record_deleted = false; save() } /* runtime.c: restore(), from what is held open */
 	OR_IS_KILLED
 	od;
 

@@ -29,14 +29,19 @@
 #define DELETIONS 0 /* of the runtime directory, with the workers' names in it; with one kind only */
 #endif
 
-#define PLACES  3 /* for workers of one kind */
-#define WORKERS 6 /* KINDS * PLACES, at most */
+#define WORKERS 4 /* that there can be: four of one kind, or two of each */
+#define PLACES  (WORKERS / KINDS)
 #define NONE    7
 
 #define kind_of(worker)  ((worker) / PLACES)
 #define first_of(worker) (kind_of(worker) * PLACES)
-#define another(worker, is) ((is(first_of(worker)) && first_of(worker) != worker) || \
-	(is(first_of(worker) + 1) && first_of(worker) + 1 != worker) || (is(first_of(worker) + 2) && first_of(worker) + 2 != worker))
+#define is_other(worker, other, is) (is(other) && (other) != worker)
+#if KINDS == 1
+#define another(worker, is) (is_other(worker, 0, is) || is_other(worker, 1, is) || \
+	is_other(worker, 2, is) || is_other(worker, 3, is))
+#else
+#define another(worker, is) (is_other(worker, first_of(worker), is) || is_other(worker, first_of(worker) + 1, is))
+#endif
 
 mtype = { ABSENT, CLONED, BOUND, SERVES, FINISHES };
 
@@ -74,23 +79,20 @@ bool deleted;         /* the directory, and it was not made anew yet */
 bool lost_names;      /* it died before that: the next one does not find its workers */
 byte deaths = DEATHS, upgrades = UPGRADES, deletions = DELETIONS, gateway_ends = GATEWAY_ENDS;
 
+#define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT && state[3] == ABSENT)
+#define somebody_keeps (keeps[0] || keeps[1] || keeps[2] || keeps[3])
+#define any_surplus (surplus[0] || surplus[1] || surplus[2] || surplus[3])
 #if KINDS == 1
-#define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT)
-#define somebody_keeps (keeps[0] || keeps[1] || keeps[2])
 #define is_changing (returning[0] || predecessor[0] != NONE)
-#define is_returning (returning[0] || surplus[0] || surplus[1] || surplus[2])
+#define is_returning (returning[0] || any_surplus)
 #define is_starting (!ready[0])
 #define somebody_answers false /* one kind alone cannot always give the socket back */
 #define somebody_was_killed true
 #else
-#define all_absent (state[0] == ABSENT && state[1] == ABSENT && state[2] == ABSENT && state[3] == ABSENT && \
-	state[4] == ABSENT && state[5] == ABSENT)
-#define somebody_keeps (keeps[0] || keeps[1] || keeps[2] || keeps[3] || keeps[4] || keeps[5])
 #define is_changing (returning[0] || predecessor[0] != NONE || returning[1] || predecessor[1] != NONE)
-#define is_returning (returning[0] || returning[1] || surplus[0] || surplus[1] || surplus[2] || \
-	surplus[3] || surplus[4] || surplus[5])
+#define is_returning (returning[0] || returning[1] || any_surplus)
 #define is_starting (!ready[0] || !ready[1])
-#define somebody_answers (answers(0) || answers(1) || answers(2) || answers(3) || answers(4) || answers(5))
+#define somebody_answers (answers(0) || answers(1) || answers(2) || answers(3))
 #define somebody_was_killed (excused[0] || excused[1])
 #endif
 
@@ -140,11 +142,7 @@ end_absent:
 	/* introduce(): one whose supervisor is gone already ends */
 	if
 	:: atomic { channel[me] -> state[me] = SERVES; hello[me] = true }
-#ifdef PLANTED_ORPHAN_GOES_ON
-	:: atomic { !channel[me] -> state[me] = SERVES }
-#else
 	:: atomic { !channel[me] -> goto gone }
-#endif
 	OR_IS_KILLED
 	fi;
 
@@ -213,7 +211,11 @@ inline start_worker(kind)
 	recorded[kind] = NONE
 }
 
-#define has_place(kind) (is_free(kind, (kind) * PLACES) || is_free(kind, (kind) * PLACES + 1) || is_free(kind, (kind) * PLACES + 2))
+#if KINDS == 1
+#define has_place(kind) (is_free(kind, 0) || is_free(kind, 1) || is_free(kind, 2) || is_free(kind, 3))
+#else
+#define has_place(kind) (is_free(kind, (kind) * PLACES) || is_free(kind, (kind) * PLACES + 1))
+#endif
 
 /* listeners_give_all(), opened(): to every worker it has; those of an earlier life have it, or give their own */
 inline give_socket()
@@ -301,7 +303,7 @@ inline forget_all()
 	od;
 	each = 0;
 	do
-	:: each < KINDS * PLACES ->
+	:: each < WORKERS ->
 		channel[each] = false; calls[each] = false; hello[each] = false; surplus[each] = false;
 		each++
 	:: else -> break
@@ -319,17 +321,41 @@ inline forget_all()
 		fi; \
 		open_socket() } \
 	:: atomic { surplus[worker] && state[worker] == ABSENT -> surplus[worker] = false; open_socket() }
+#define IN_LIST(worker) ((named[worker] && !deleted) << worker)
+#define LIST            (IN_LIST(0) + IN_LIST(1) + IN_LIST(2) + IN_LIST(3))
+#if KINDS == 1
+#define IS_NEXT(worker) true /* in any order */
+#else
+#define IS_NEXT(worker) ((listed & ((1 << worker) - 1)) == 0)
+#endif
+#define VISIT(worker) \
+	:: atomic { (listed & (1 << worker)) && IS_NEXT(worker) -> \
+		listed = listed - (1 << worker); \
+		if \
+		:: !named[worker] || state[worker] == CLONED \
+		:: else -> \
+			calls[worker] = true; \
+			if \
+			:: worker_of[kind_of(worker)] == NONE -> \
+				worker_of[kind_of(worker)] = worker; returning[kind_of(worker)] = true \
+			:: else -> surplus[worker] = true \
+			fi \
+		fi }
+
+#define is_unreached(kind) (recorded[kind] != NONE && recorded[kind] != worker_of[kind] && \
+	!surplus[recorded[kind]] && !told[recorded[kind]])
+
 #ifdef PLANTED_SURPLUS_LEAVES_FIRST
 #define MAY_LEAVE(worker) true
 #else
-#define MAY_LEAVE(worker) (ready[kind_of(worker)])
+#define MAY_LEAVE(worker) (ready[kind_of(worker)] || !briefed[worker] || \
+	(predecessor[kind_of(worker)] != NONE && is_at_work(predecessor[kind_of(worker)])))
 #endif
 
 /* holdfast-supervise: supervise/succession.c, workers.c, talk.c, listeners.c */
 proctype supervisor()
 {
-	byte kind, fresh, each, found;
-	bool backwards;
+	byte kind, fresh, each, listed;
 
 end_absent:
 	atomic {
@@ -340,59 +366,38 @@ end_absent:
 		/* ownership_take(): the lock names another process from now on */
 		each = 0;
 		do
-		:: each < KINDS * PLACES -> same_owner[each] = false; each++
+		:: each < WORKERS -> same_owner[each] = false; each++
 		:: else -> break
 		od;
 		each = 0
 	}
 
-begin: /* workers_take_back(), visit_socket(): connects to every socket there is, in whatever order they are listed */
-	kind = 0;
+begin: /* workers_take_back(): the directory is listed at once, then visit_socket() connects to each that is in it */
+#ifndef PLANTED_PREDECESSOR_NOT_ASKED
 	if
-	:: backwards = false
-	:: backwards = true
+	:: atomic { true -> listed = LIST }
+	OR_IS_KILLED
 	fi;
-	do
-	:: kind < KINDS * PLACES ->
-#ifdef PLANTED_PREDECESSOR_NOT_ASKED
-		kind++
-#else
-		if
-		:: atomic { true ->
-			found = (backwards -> KINDS * PLACES - 1 - kind : kind);
-			if
-			:: named[found] && state[found] != CLONED ->
-				calls[found] = true;
-				if
-				:: worker_of[kind_of(found)] == NONE -> worker_of[kind_of(found)] = found; returning[kind_of(found)] = true
-				:: else -> surplus[found] = true
-				fi
-			:: else
-			fi;
-			found = NONE;
-			kind++ }
-		OR_IS_KILLED
-		fi
 #endif
-	:: else -> break
+	do
+	VISIT(0)
+	VISIT(1)
+	VISIT(2)
+	VISIT(3)
+	:: listed == 0 -> break
+	OR_IS_KILLED
 	od;
 
 	/* end_earlier_workers(): whom the record names, and no socket led to */
-	kind = 0;
 	do
-	:: kind < KINDS ->
-		if
-		:: atomic { true ->
-			found = recorded[kind];
-			if
-			:: found != NONE && found != worker_of[kind] && !surplus[found] -> told[found] = true
-			:: else
-			fi;
-			found = NONE;
-			kind++ }
-		OR_IS_KILLED
-		fi
-	:: else -> kind = 0; break
+	:: atomic { is_unreached(0) -> told[recorded[0]] = true }
+#if KINDS > 1
+	:: atomic { is_unreached(1) -> told[recorded[1]] = true }
+	:: !is_unreached(0) && !is_unreached(1) -> break
+#else
+	:: !is_unreached(0) -> break
+#endif
+	OR_IS_KILLED
 	od;
 	judges = true;
 	if
@@ -421,11 +426,7 @@ end_loop:
 	LEAVES(0)
 	LEAVES(1)
 	LEAVES(2)
-#if KINDS > 1
 	LEAVES(3)
-	LEAVES(4)
-	LEAVES(5)
-#endif
 	/* retry() of one whose successor had failed */
 	:: atomic { outdated[0] && ready[0] -> put_behind(0); outdated[0] = false }
 #if KINDS > 1
@@ -541,7 +542,7 @@ killed:
 		/* What it has, everybody it started has. */
 		assert(!in_service || !has_socket || somebody_keeps || all_absent || somebody_was_killed || excused_all);
 		forget_all();
-		has_socket = false; judges = false; kind = 0; fresh = 0; found = 0;
+		has_socket = false; judges = false; kind = 0; fresh = 0; listed = 0;
 		lives = false;
 		if
 		:: all_absent -> in_service = false
@@ -557,7 +558,7 @@ end:
 	do
 	:: atomic { gateway && gateway_ends > 0 -> gateway_ends--; gateway = false }
 	:: atomic { deletions > 0 && lives -> deletions--; deleted = true;
-		named[0] = false; named[1] = false; named[2] = false; recorded[0] = NONE }
+		named[0] = false; named[1] = false; named[2] = false; named[3] = false; recorded[0] = NONE }
 	od
 }
 
@@ -574,10 +575,7 @@ init {
 #ifdef LIVENESS
 		run idle();
 #endif
-		run worker(0); run worker(1); run worker(2);
-#if KINDS > 1
-		run worker(3); run worker(4); run worker(5);
-#endif
+		run worker(0); run worker(1); run worker(2); run worker(3);
 		run supervisor();
 		run world()
 	}
