@@ -104,7 +104,7 @@ int worker_say(struct supervisor *supervisor, enum worker_index index, enum mess
 	}
 	workers_release(supervisor);
 	result = message_send(worker->channel_fd, type, message, passed_fd);
-	if (result == -EAGAIN && !worker->wants_send) {
+	if (result < 0 && result != -EPIPE && !worker->wants_send) {
 		worker->wants_send = true;
 		loop_source_change(&worker->channel, EPOLLIN | EPOLLOUT);
 	}

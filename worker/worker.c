@@ -19,7 +19,8 @@
 #include "channel/control.h"
 #include "world/world.h"
 
-#define LOOK_MS 500
+#define LOOK_MS      500
+#define PAY_AGAIN_MS 20
 
 /* What can be reached is not on its way out. */
 static void stop_listening(struct worker *worker)
@@ -111,6 +112,7 @@ static void supervisor_gone(struct worker *worker)
 	file_close(&fd);
 	if (worker->finishing)
 		return;
+	worker->owed_count = 0; /* the next supervisor asks anew */
 	worker->gateway_gone_ms = worker->owner_came_ms = 0;
 	look(&worker->look);
 	if (worker->abandoned != NULL && !worker->finishing)
@@ -185,6 +187,21 @@ static void signal_came(struct loop *loop, const struct signalfd_siginfo *info)
 
 	if (info->ssi_signo == SIGTERM)
 		finish(worker);
+}
+
+static void pay(struct loop_timer *timer)
+{
+	struct worker *worker = timer->context;
+	uint32_t paid = 0;
+
+	while (paid < worker->owed_count &&
+	       message_send(worker->channel.fd, (enum message_type)worker->owed[paid].type,
+	           &worker->owed[paid], -1) == 0)
+		paid++;
+	worker->owed_count -= paid;
+	memmove(worker->owed, worker->owed + paid, worker->owed_count * sizeof(worker->owed[0]));
+	if (worker->owed_count > 0 && worker->channel.fd >= 0)
+		loop_timer_arm(&worker->loop, timer, clock_boot_ms() + PAY_AGAIN_MS);
 }
 
 /* Says who we are, and gives back what an earlier supervisor had opened. */
@@ -283,6 +300,8 @@ int worker_init(struct worker *worker, struct error *why)
 		return error_set(why, result, "The event loop cannot be made: %s.", strerror(-result));
 	worker->look.callback = look;
 	worker->look.context = worker;
+	worker->pay.callback = pay;
+	worker->pay.context = worker;
 	result = watch_signals(worker);
 	if (result < 0)
 		return error_set(why, result, "Signals cannot be watched: %s.", strerror(-result));
@@ -313,9 +332,19 @@ void worker_drop_rights(void)
 
 int worker_send(struct worker *worker, enum message_type type, struct message *message)
 {
+	int result;
+
 	if (worker->channel.fd < 0)
 		return -EPIPE;
-	return message_send(worker->channel.fd, type, message, -1);
+	result = worker->owed_count > 0 ? -EAGAIN : message_send(worker->channel.fd, type, message, -1);
+	if (result == 0 || result == -EPIPE)
+		return result;
+	if (worker->owed_count == WORKER_OWED_MAX)
+		return -EAGAIN;
+	message->type = (uint16_t)type;
+	worker->owed[worker->owed_count++] = *message;
+	loop_timer_arm(&worker->loop, &worker->pay, clock_boot_ms() + PAY_AGAIN_MS);
+	return 0;
 }
 
 int worker_run(struct worker *worker)

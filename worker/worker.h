@@ -16,6 +16,7 @@
 
 #define WORKER_LINGER_MS 10000
 #define WORKER_CLAIM_MS  5000
+#define WORKER_OWED_MAX  8
 
 struct worker {
 	const char *name; /* "sentry", "recorder", "relay" */
@@ -46,6 +47,9 @@ struct worker {
 	int64_t gateway_gone_ms, owner_came_ms; /* 0: not */
 	struct loop_source socket;
 	struct loop_timer look;
+	struct message owed[WORKER_OWED_MAX]; /* not yet taken by the channel, in order */
+	uint32_t owed_count;
+	struct loop_timer pay;
 };
 
 /* Maps the settings from SETTINGS_FD, makes the loop, watches CHANNEL_FD, ignores SIGINT, SIGHUP and SIGPIPE
@@ -57,8 +61,8 @@ int worker_init(struct worker *worker, struct error *why);
 /* Gives up what a running worker does not need: new privileges, core dumps, being traced by others. */
 void worker_drop_rights(void);
 
-/* Sends to the supervisor; drops the message when the supervisor is gone (returns -EPIPE) or does not read.
- */
+/* Sends to the supervisor, now or, when the channel does not take it, a little later. Returns 0, -EPIPE when
+ * the supervisor is gone, or -EAGAIN when too much is owed already: then the message is dropped. */
 int worker_send(struct worker *worker, enum message_type type, struct message *message);
 
 /* Runs the loop; returns the exit code for main. */

@@ -178,7 +178,8 @@ end:
 	:: atomic { executes(number) && term[number] -> term[number] = false; process[number] = ENDED; must_end[number] = false }
 	:: atomic { executes(number) && term[number] -> term[number] = false }
 	/* SIGKILL takes its time */
-	:: atomic { is_gateway(number) && kill[number] -> kill[number] = false; process[number] = ENDED; must_end[number] = false }
+	:: atomic { is_gateway(number) && kill[number] ->
+		kill[number] = false; process[number] = ENDED; must_end[number] = false }
 	:: atomic { helper[number] == KILLED -> helper[number] = NONE }
 	:: atomic { is_gateway(number) && deaths > 0 -> deaths--; process[number] = ENDED; must_end[number] = false }
 	/* with its parent dead the kernel forgets it, and gives its number to others */

@@ -150,7 +150,7 @@ end_serving:
 	do
 	/* message_came() with FINISH, or SIGTERM */
 	:: atomic { told[me] -> break }
-	/* supervisor_came(), after what came before: a new one; what the former had opened is given to it, then HELLO is said */
+	/* supervisor_came(), after what came before: a new one is given what the former had opened, then HELLO is said */
 	:: atomic { calls[me] && !channel[me] && !told[me] ->
 		calls[me] = false; channel[me] = true; same_owner[me] = true; hello[me] = true }
 	/* look(): the gateway has been gone for WORKER_LINGER_MS, and nobody came: there is nobody to serve */
@@ -190,7 +190,7 @@ gone:
 
 #define is_free(kind, worker) (state[worker] == ABSENT && predecessor[kind] != worker && !surplus[worker])
 
-/* worker_start(): a pair, the clone, and the record; what it is to keep waits in its channel from the start */
+/* worker_start(), up to the record: what it is to keep waits in its channel before it is cloned */
 inline start_worker(kind)
 {
 	fresh = kind * PLACES;
@@ -217,7 +217,7 @@ inline start_worker(kind)
 #define has_place(kind) (is_free(kind, (kind) * PLACES) || is_free(kind, (kind) * PLACES + 1))
 #endif
 
-/* listeners_give_all(), opened(): to every worker it has; those of an earlier life have it, or give their own */
+/* opened(): to every worker it has; those of an earlier life have it, or give their own */
 inline give_socket()
 {
 	each = 0;
@@ -225,7 +225,8 @@ inline give_socket()
 	:: each < KINDS ->
 		if
 #ifdef PLANTED_SOCKET_GIVEN_AT_HELLO
-		:: worker_of[each] != NONE && !returning[each] && ready[each] && state[worker_of[each]] != ABSENT -> keeps[worker_of[each]] = true
+		:: worker_of[each] != NONE && !returning[each] && ready[each] && state[worker_of[each]] != ABSENT ->
+			keeps[worker_of[each]] = true
 #else
 		:: worker_of[each] != NONE && !returning[each] && channel[worker_of[each]] -> keeps[worker_of[each]] = true
 #endif
@@ -311,7 +312,8 @@ inline forget_all()
 	each = 0
 }
 
-/* One of two of a kind, left by a succession that a death cut short */
+/* surplus_said(): one of two of a kind, left by a succession that a death cut short. One that is at work stays until
+ * another is. */
 #define LEAVES(worker) \
 	:: atomic { surplus[worker] && hello[worker] && MAY_LEAVE(worker) -> \
 		hello[worker] = false; surplus[worker] = false; channel[worker] = false; told[worker] = true; \
@@ -321,6 +323,7 @@ inline forget_all()
 		fi; \
 		open_socket() } \
 	:: atomic { surplus[worker] && state[worker] == ABSENT -> surplus[worker] = false; open_socket() }
+
 #define IN_LIST(worker) ((named[worker] && !deleted) << worker)
 #define LIST            (IN_LIST(0) + IN_LIST(1) + IN_LIST(2) + IN_LIST(3))
 #if KINDS == 1
@@ -341,6 +344,9 @@ inline forget_all()
 			:: else -> surplus[worker] = true \
 			fi \
 		fi }
+
+#define was_given(kind) (worker_of[kind] == NONE || returning[kind] || ready[kind] || \
+	state[worker_of[kind]] == ABSENT || keeps[worker_of[kind]])
 
 #define is_unreached(kind) (recorded[kind] != NONE && recorded[kind] != worker_of[kind] && \
 	!surplus[recorded[kind]] && !told[recorded[kind]])
@@ -540,6 +546,10 @@ execute_anew: /* with the lock and the listening socket in hand; every channel c
 killed:
 	atomic {
 		/* What it has, everybody it started has. */
+		assert(!has_socket || was_given(0));
+#if KINDS > 1
+		assert(!has_socket || was_given(1));
+#endif
 		assert(!in_service || !has_socket || somebody_keeps || all_absent || somebody_was_killed || excused_all);
 		forget_all();
 		has_socket = false; judges = false; kind = 0; fresh = 0; listed = 0;
