@@ -15,6 +15,7 @@
 #include "world/world.h"
 
 #define RESTORE_AGAIN_MS 5000
+#define RESTORE_SOON_MS  200
 
 static const char *path_of(const struct supervisor *supervisor)
 {
@@ -106,6 +107,15 @@ static int restore(struct supervisor *supervisor, struct error *why)
 	return 0;
 }
 
+/* A worker that has not said HELLO may be making its socket where it will not be found. */
+static bool is_busy(const struct supervisor *supervisor)
+{
+	for (int i = 0; i < WORKER_COUNT; i++)
+		if (supervisor->workers[i].pid != 0 && !supervisor->workers[i].ready)
+			return true;
+	return workers_are_changing(supervisor);
+}
+
 static void look(struct loop_timer *timer)
 {
 	struct supervisor *supervisor = timer->context;
@@ -114,13 +124,13 @@ static void look(struct loop_timer *timer)
 
 	if (supervisor->machine.finishing)
 		return;
-	if (is_whole(supervisor) && !workers_are_changing(supervisor) && !sockets_are_there(supervisor)) {
+	if (is_whole(supervisor) && !is_busy(supervisor) && !sockets_are_there(supervisor)) {
 		workers_succeed(supervisor);
 		return;
 	}
 	if (is_whole(supervisor))
 		return;
-	result = workers_are_changing(supervisor) ? -EBUSY : restore(supervisor, &why);
+	result = is_busy(supervisor) ? -EBUSY : restore(supervisor, &why);
 	if (result == 0) {
 		supervisor->runtime.told = false;
 		watch_directory(supervisor);
@@ -139,7 +149,8 @@ static void look(struct loop_timer *timer)
 		    "%.200s It is tried again every %d s; the gateway is not touched.",
 		    why.text, RESTORE_AGAIN_MS / 1000);
 	}
-	loop_timer_arm(&supervisor->loop, timer, clock_boot_ms() + RESTORE_AGAIN_MS);
+	loop_timer_arm(&supervisor->loop, timer,
+	    clock_boot_ms() + (result == -EBUSY ? RESTORE_SOON_MS : RESTORE_AGAIN_MS));
 }
 
 static void directory_changed(struct loop_source *source, uint32_t events)

@@ -138,7 +138,8 @@ void workers_open_listeners(struct supervisor *supervisor)
 		if (supervisor->workers[i].returning)
 			return;
 	for (int i = 0; i < LEAVING_WORKERS_MAX; i++)
-		if (supervisor->leaving[i].pid != 0 && supervisor->leaving[i].channel_fd >= 0)
+		if (supervisor->leaving[i].pid != 0 && supervisor->leaving[i].channel_fd >= 0 &&
+		    !supervisor->leaving[i].heard)
 			return;
 	listeners_open(supervisor);
 }
@@ -179,6 +180,29 @@ void workers_succeed(struct supervisor *supervisor)
 			worker_succeed(supervisor, &supervisor->workers[i]);
 }
 
+static struct supervised_worker *worker_named(struct supervisor *supervisor, const char *name)
+{
+	for (int i = 0; i < WORKER_COUNT; i++)
+		if (supervisor->workers[i].name == name)
+			return &supervisor->workers[i];
+	return NULL;
+}
+
+void workers_release_surplus(struct supervisor *supervisor, const struct supervised_worker *worker)
+{
+	if (worker == NULL || !worker->ready)
+		return;
+	for (int i = 0; i < LEAVING_WORKERS_MAX; i++) {
+		struct leaving_worker *leaving = &supervisor->leaving[i];
+
+		if (leaving->pid == 0 || !leaving->heard || leaving->name != worker->name)
+			continue;
+		leaving->heard = false;
+		forget_channel(leaving);
+		world_pidfd_send_signal(leaving->pid_fd, SIGTERM, NULL, 0);
+	}
+}
+
 /* One of two of a kind, left by a succession that a death cut short: once it has given back what it holds, it
  * may go. */
 static void surplus_said(struct loop_source *source, uint32_t events)
@@ -203,9 +227,12 @@ static void surplus_said(struct loop_source *source, uint32_t events)
 			file_close(&passed_fd);
 		if (got == 1 && message.type != MESSAGE_HELLO)
 			continue;
-		world_pidfd_send_signal(leaving->pid_fd, SIGTERM, NULL, 0);
-		forget_channel(leaving);
+		leaving->heard = true;
+		if (got != 1)
+			forget_channel(leaving);
+		workers_release_surplus(supervisor, worker_named(supervisor, leaving->name));
 		workers_open_listeners(supervisor);
+		return;
 	}
 }
 
@@ -228,7 +255,8 @@ static void no_answer(struct loop_timer *timer)
 	struct supervisor *supervisor = timer->context;
 
 	for (int i = 0; i < LEAVING_WORKERS_MAX; i++)
-		if (supervisor->leaving[i].pid != 0 && supervisor->leaving[i].channel_fd >= 0)
+		if (supervisor->leaving[i].pid != 0 && supervisor->leaving[i].channel_fd >= 0 &&
+		    !supervisor->leaving[i].heard)
 			world_pidfd_send_signal(supervisor->leaving[i].pid_fd, SIGKILL, NULL, 0);
 }
 

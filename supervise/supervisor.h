@@ -53,6 +53,7 @@ struct leaving_worker {
 	const char *name;
 	int pid, pid_fd; /* pid 0: a free place */
 	int channel_fd;  /* -1 once it is told */
+	bool heard;      /* it gave back what it holds, and waits until the one of its kind is ready */
 	struct loop_source death, channel;
 };
 
@@ -242,6 +243,8 @@ bool worker_is_outdated(const struct supervisor *supervisor, const struct superv
 void worker_succeed(struct supervisor *supervisor, struct supervised_worker *worker);
 /* All of them. */
 void workers_succeed(struct supervisor *supervisor);
+/* This one is ready: others of its kind may go. */
+void workers_release_surplus(struct supervisor *supervisor, const struct supervised_worker *worker);
 /* Asks a process that is of no use any more to finish what it has in hand, and sees it off. */
 void worker_let_leave(struct supervisor *supervisor, const char *name, int pid, int pid_fd);
 /* Its successor failed: it goes on, heard again. Returns whether there is one that could. */

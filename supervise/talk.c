@@ -166,8 +166,9 @@ void worker_is_ready(struct supervisor *supervisor, struct supervised_worker *wo
 	enum worker_index index = (enum worker_index)(worker - supervisor->workers);
 
 	worker->ready = true;
-	worker_release_predecessor(supervisor, worker);
 	brief(supervisor, index);
+	worker_release_predecessor(supervisor, worker); /* only now: it knows all that the old one knew */
+	workers_release_surplus(supervisor, worker);
 	if (index == WORKER_SENTRY) {
 		console_sentry_back(supervisor);
 		events_send(supervisor);

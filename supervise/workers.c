@@ -179,6 +179,8 @@ bool workers_ended(struct supervisor *supervisor, int pid, int status_code, int 
 
 		if (worker->pid != pid || pid == 0)
 			continue;
+		if (worker->returning && worker->channel_fd >= 0) /* what it gave back may still wait there */
+			worker_channel_event(&worker->channel, EPOLLIN);
 		worker_close_channel(worker);
 		loop_source_retire(&worker->death);
 		file_close(&worker->pid_fd);

@@ -62,8 +62,8 @@ static int peer_pid(int fd)
 	return peer.pid;
 }
 
-/* Who owns the gateway now, by the lock in the state directory; 0: not known. */
-static int owner_on_lock(const struct worker *worker)
+/* Whether a supervisor lives that owns the gateway, by the lock in the state directory. */
+static bool has_owner(const struct worker *worker)
 {
 	char path[PATH_MAX], text[32];
 	uint64_t pid;
@@ -71,9 +71,12 @@ static int owner_on_lock(const struct worker *worker)
 	snprintf(path, sizeof(path), "%s/" OWNER_LOCK_NAME,
 	    settings_string(worker->settings, worker->settings->state_dir));
 	if (file_read(AT_FDCWD, path, text, sizeof(text)) <= 0)
-		return 0;
+		return false;
 	text[strcspn(text, "\n")] = '\0';
-	return text_to_u64(text, INT_MAX, &pid) == 0 ? (int)pid : 0;
+	if (text_to_u64(text, INT_MAX, &pid) < 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return access(path, F_OK) == 0;
 }
 
 static bool gateway_lives(const struct worker *worker)
@@ -87,13 +90,12 @@ static void look(struct loop_timer *timer)
 {
 	struct worker *worker = timer->context;
 	int64_t now_ms = clock_boot_ms();
-	int owner = owner_on_lock(worker);
 
 	if (gateway_lives(worker))
 		worker->gateway_gone_ms = 0;
 	else if (worker->gateway_gone_ms == 0)
 		worker->gateway_gone_ms = now_ms;
-	if (owner == 0 || owner == worker->owner_pid)
+	if (!has_owner(worker)) /* it may have died before it came for us; another will come */
 		worker->owner_came_ms = 0;
 	else if (worker->owner_came_ms == 0)
 		worker->owner_came_ms = now_ms;
@@ -236,7 +238,6 @@ static void supervisor_came(struct loop_source *source, uint32_t events)
 		file_close(&fd);
 		return;
 	}
-	worker->owner_pid = pid;
 	loop_timer_arm(&worker->loop, &worker->look, 0);
 	if (introduce(worker, true) < 0) { /* unheard, it is as if nobody had come */
 		supervisor_gone(worker);
@@ -282,7 +283,6 @@ static void know_oneself(struct worker *worker)
 	file_identity("/proc/self/exe", &hello->program_device, &hello->program_inode);
 	file_identity("/proc/self/fd/1", &hello->output_device, &hello->output_inode);
 	hello->settings_hash = hash_bytes(worker->settings, sizeof(*worker->settings));
-	worker->owner_pid = peer_pid(CHANNEL_FD);
 }
 
 int worker_init(struct worker *worker, struct error *why)

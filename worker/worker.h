@@ -43,7 +43,6 @@ struct worker {
 	struct message_hello hello;
 	int listeners[LISTENER_COUNT];          /* -1: none */
 	int gateway_pid_fd;                     /* -1: there is none */
-	int owner_pid;                          /* of the supervisor that has, or had, the channel */
 	int64_t gateway_gone_ms, owner_came_ms; /* 0: not */
 	struct loop_source socket;
 	struct loop_timer look;

@@ -31,6 +31,13 @@ def copy_of_the_programs(place, name):
     return directory
 
 
+def directory_of(pid):
+    try:
+        return os.path.dirname(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:  # it has just ended, or there is none
+        return None
+
+
 def replace(directory, program, text):
     path = directory / program
     path.unlink()
@@ -148,8 +155,8 @@ def upgraded(place):
         expect_equal(result.returncode, 0, result.stderr)
         expect(str(gateway) in result.stdout, result.stdout)
         expect_equal(os.readlink(f"/proc/{supervisor.pid}/exe"), str(directory / "holdfast-supervise"), "program")
-        place.wait_for(lambda: [os.path.dirname(os.readlink(f"/proc/{pid}/exe")) for pid in place.workers().values()
-                                if pid] == [str(directory)] * 3, "workers of the new build")
+        place.wait_for(lambda: [directory_of(pid) for pid in place.workers().values()] == [str(directory)] * 3,
+                       "workers of the new build")
         nothing_of_the_trial(place)
     stop.set()
     asker.join()
