@@ -168,13 +168,17 @@ int spawn_release(struct spawned *spawned)
 int spawn_worker(const char *program, char *const *arguments, int channel_fd, int settings_fd,
     bool dies_with_us, int *pid_fd)
 {
+	int parent = getpid();
 	int pid = clone_copy(pid_fd);
 
 	if (pid != 0)
 		return pid;
 	restore_signals();
-	if (dies_with_us)
+	if (dies_with_us) {
 		world_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		if (getppid() != parent) /* dead already */
+			_exit(EXIT_NOT_EXECUTED);
+	}
 	/* Upwards first, so that neither descriptor is overwritten before it is duplicated. */
 	channel_fd = world_fcntl(channel_fd, F_DUPFD, 10);
 	settings_fd = world_fcntl(settings_fd, F_DUPFD, 10);

@@ -322,6 +322,10 @@ def successor_fails(place):
     expect_equal(len(place.starts()), 1, "starts")
 
 
+def trial_processes(place):
+    return [pid for pid in place.left() if b"sleep\x001000" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
 @test("kill -9 of the supervisor, and its end, during a trial: nothing of the trial is left")
 def dies_in_a_trial(place):
     slow = copy_of_the_programs(place, "slow")
@@ -335,8 +339,7 @@ def dies_in_a_trial(place):
         supervisor.send_signal(end)
         supervisor.wait()
         asker.join()
-        expect(not [pid for pid in place.left() if b"sleep\x001000" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()],
-               "the trial lives on")
+        wait_for(lambda: not trial_processes(place), "end of the trial")
     place.run_ready()
     nothing_of_the_trial(place)
 
