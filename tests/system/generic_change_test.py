@@ -18,7 +18,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
 from generic import expect_trail
-from system import BUILD, expect, expect_equal, free_port, is_alive, kill, main, steady, test, wait_for
+from system import (BUILD, expect, expect_equal, free_port, is_alive, kill, main, read_process, steady, test,
+                    wait_for)
 
 PROGRAMS = ("holdfast", "holdfast-supervise", "holdfast-sentry", "holdfast-recorder", "holdfast-relay")
 
@@ -323,7 +324,7 @@ def successor_fails(place):
 
 
 def trial_processes(place):
-    return [pid for pid in place.left() if b"sleep\x001000" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in place.left() if b"sleep\x001000" in read_process(pid, "cmdline")]
 
 
 @test("kill -9 of the supervisor, and its end, during a trial: nothing of the trial is left")
