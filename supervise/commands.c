@@ -320,7 +320,10 @@ int commands_open(struct supervisor *supervisor, struct error *why)
 		serve(supervisor, descriptors_take(CLIENT_NAME));
 	result = loop_source_watch(
 	    &supervisor->loop, &supervisor->control_source, supervisor->control_fd, EPOLLIN);
-	return result == 0 ? 0 : error_set(why, result, "Callers cannot be heard: %s.", strerror(-result));
+	if (result == 0)
+		return 0;
+	commands_close(supervisor);
+	return error_set(why, result, "Callers cannot be heard: %s.", strerror(-result));
 }
 
 int commands_reopen(struct supervisor *supervisor, struct error *why)
