@@ -143,7 +143,9 @@ int ownership_take(struct supervisor *supervisor, struct error *why)
 		supervisor->record_fd = descriptors_take("record");
 		supervisor->lock_fd = descriptors_take("lock");
 		supervisor->had_owner = true;
-		return 0;
+		/* What did not come with us is opened. */
+		result = supervisor->runtime_fd >= 0 ? 0 : ownership_runtime(supervisor, why);
+		return result < 0 || supervisor->record_fd >= 0 ? result : ownership_record(supervisor, why);
 	}
 	supervisor->state_fd = open_directory(settings_string(settings, settings->state_dir), "state", why);
 	if (supervisor->state_fd < 0)
