@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "channel/attachment.h"
 #include "world/world.h"
 
 #define HEADER_BYTES offsetof(struct message, gateway)
@@ -36,24 +37,14 @@ static const uint32_t body_bytes[MESSAGE_TYPE_COUNT] = {
 int message_send(int fd, enum message_type type, struct message *message, int passed_fd)
 {
 	struct iovec bytes = {.iov_base = message};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
+	struct attachment attachment;
 	struct msghdr packet = {.msg_iov = &bytes, .msg_iovlen = 1};
 
 	message->version = MESSAGE_VERSION;
 	message->type = (uint16_t)type;
 	message->size = (uint32_t)(HEADER_BYTES + body_bytes[type]);
 	bytes.iov_len = message->size;
-	if (passed_fd >= 0) {
-		packet.msg_control = &control;
-		packet.msg_controllen = sizeof(control.space);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
-	}
+	attachment_add(&attachment, &packet, passed_fd);
 	while (world_sendmsg(fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
 		if (errno == EINTR)
 			continue;

@@ -1,7 +1,7 @@
 /* Taking up new settings or new programs while the gateway goes on. Text is read, and new programs are tried,
- * by a child; then we execute ourselves anew, with the lock, the callers' socket and the listening sockets in
- * hand. From there on it is as after our own sudden death, but for two things: the gateway is still our
- * child, and nobody can come between. */
+ * by a child; then we execute ourselves anew, with all in hand that must not be let go or opened again. From
+ * there on it is as after our own sudden death, but for two things: the gateway is still our child, and
+ * nobody can come between. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -168,7 +168,8 @@ static int execute_anew(struct supervisor *supervisor)
 	if (code < 0)
 		return code;
 	if (supervisor->change.again)
-		raise(SIGHUP); /* blocked: the new image hears it */
+		raise(SIGHUP); /* blocked: the new image hears it, or we do */
+	supervisor->change.again = false;
 	text_init(&text, list + sizeof(DESCRIPTORS_OPTION) - 1, LIST_MAX);
 	list_descriptors(supervisor, outcome_fd, &text);
 	manager_say_reloading();

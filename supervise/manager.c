@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "channel/attachment.h"
 #include "world/world.h"
 
 static int manager_address(struct sockaddr_un *address, socklen_t *size)
@@ -35,10 +36,7 @@ static void say(const char *lines, int passed_fd)
 	int fd CLOSE_ON_RETURN = -1;
 	struct sockaddr_un address;
 	struct iovec bytes = {.iov_base = (char *)lines, .iov_len = strlen(lines)};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
+	struct attachment attachment;
 	struct msghdr packet = {.msg_name = &address, .msg_iov = &bytes, .msg_iovlen = 1};
 
 	if (manager_address(&address, &packet.msg_namelen) < 0)
@@ -46,14 +44,7 @@ static void say(const char *lines, int passed_fd)
 	fd = world_socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
-	if (passed_fd >= 0) {
-		packet.msg_control = &control;
-		packet.msg_controllen = sizeof(control.space);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
-	}
+	attachment_add(&attachment, &packet, passed_fd);
 	(void)!world_sendmsg(fd, &packet, MSG_NOSIGNAL);
 }
 

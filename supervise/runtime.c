@@ -93,9 +93,8 @@ static int restore(struct supervisor *supervisor, struct error *why)
 {
 	int result = ownership_runtime(supervisor, why);
 
-	if (result == 0) {
+	if (result == 0)
 		result = ownership_record(supervisor, why);
-	}
 	if (result == 0)
 		result = restore_events(supervisor, why);
 	if (result == 0)
@@ -124,20 +123,18 @@ static void look(struct loop_timer *timer)
 
 	if (supervisor->machine.finishing)
 		return;
-	if (is_whole(supervisor) && !is_busy(supervisor) && !sockets_are_there(supervisor)) {
-		workers_succeed(supervisor);
+	if (is_whole(supervisor)) {
+		if (!is_busy(supervisor) && !sockets_are_there(supervisor))
+			workers_succeed(supervisor);
 		return;
 	}
-	if (is_whole(supervisor))
-		return;
 	result = is_busy(supervisor) ? -EBUSY : restore(supervisor, &why);
 	if (result == 0) {
 		supervisor->runtime.told = false;
 		watch_directory(supervisor);
 		events_record(supervisor, "runtime.restored", SEVERITY_WARNING, 0, NULL,
 		    "Somebody deleted the runtime directory %s or a part of it; it is made anew, and the "
-		    "gateway "
-		    "was not touched.",
+		    "gateway was not touched.",
 		    path_of(supervisor));
 		return;
 	}
@@ -145,8 +142,7 @@ static void look(struct loop_timer *timer)
 		supervisor->runtime.told = true;
 		events_record(supervisor, "runtime.lost", SEVERITY_ERROR, 0, NULL,
 		    "The runtime directory is lost, and commands do not reach Holdfast until it can be made "
-		    "anew: "
-		    "%.200s It is tried again every %d s; the gateway is not touched.",
+		    "anew: %.200s It is tried again every %d s; the gateway is not touched.",
 		    why.text, RESTORE_AGAIN_MS / 1000);
 	}
 	loop_timer_arm(&supervisor->loop, timer,

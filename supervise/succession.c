@@ -246,8 +246,10 @@ static void take_surplus(struct supervisor *supervisor, const char *name, int pi
 	}
 	leaving->channel_fd = channel_fd;
 	leaving->channel = (struct loop_source){.fd = -1, .callback = surplus_said, .context = supervisor};
-	if (loop_source_watch(&supervisor->loop, &leaving->channel, channel_fd, EPOLLIN) < 0)
+	if (loop_source_watch(&supervisor->loop, &leaving->channel, channel_fd, EPOLLIN) < 0) {
 		forget_channel(leaving);
+		leaving->heard = true; /* as much as it ever will be */
+	}
 }
 
 static void no_answer(struct loop_timer *timer)

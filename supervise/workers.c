@@ -209,8 +209,6 @@ static void finish_one(struct supervised_worker *worker)
 {
 	struct message finish = {0};
 
-	if (worker->predecessor.pid > 0)
-		world_pidfd_send_signal(worker->predecessor.pid_fd, SIGTERM, NULL, 0);
 	if (worker->pid > 0 && message_send(worker->channel_fd, MESSAGE_FINISH, &finish, -1) < 0)
 		world_pidfd_send_signal(worker->pid_fd, SIGKILL, NULL, 0);
 }
