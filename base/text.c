@@ -101,3 +101,17 @@ const char *text_duration(char *target, size_t target_size, int64_t ms)
 		    target, target_size, "%" PRId64 " d %" PRId64 " h", seconds / 86400, seconds / 3600 % 24);
 	return target;
 }
+
+const char *text_bytes(char *target, size_t target_size, uint64_t bytes)
+{
+	static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+		value /= 1000;
+		unit++;
+	}
+	snprintf(target, target_size, unit > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+	return target;
+}

@@ -28,4 +28,7 @@ int text_to_u64(const char *string, uint64_t max, uint64_t *value);
 /* "45 s", "3 min 20 s", "2 h 5 min": a duration for people. `target` is at least 32 bytes. */
 const char *text_duration(char *target, size_t target_size, int64_t ms);
 
+/* "740 MB", "1.2 GB": a size for people, decimal. `target` is at least 32 bytes. */
+const char *text_bytes(char *target, size_t target_size, uint64_t bytes);
+
 #endif

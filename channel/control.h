@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-#define CONTROL_VERSION      2
+#define CONTROL_VERSION      3
 #define CONTROL_SOCKET_NAME  "control"
 #define OWNER_LOCK_NAME      "owner.lock" /* in the state directory: locked by the supervisor, holds its pid */
 #define CONTROL_NAME_MAX     32
@@ -18,6 +18,7 @@
 #define CONTROL_CHANGES_MAX  2048
 #define CONTROL_WORKER_COUNT 3
 #define CONTROL_PATH_MAX     512
+#define CONTROL_ORPHANS_MAX  8
 #define CONTROL_CHANGE_MS    25000 /* reading settings, a trial, the change itself */
 
 enum control_verb {
@@ -47,6 +48,28 @@ struct control_worker {
 	int64_t retry_in_ms; /* while it backs off */
 };
 
+/* How the gateway is. Texts are "" and numbers -1 or 0 where nothing is known. */
+struct control_health {
+	char state[16];              /* "live", "suspect", "hung", "deaf"; "" when nobody looks */
+	char probe[12], link[12];    /* how the last ones ended, by layer: "L7OK", "WSOK" ... */
+	uint32_t status, unanswered; /* HTTP status; probes in a row without an answer */
+	int32_t queue;               /* connections that wait to be accepted */
+	int64_t answered_ms, heard_ms;
+	char version[24]; /* its own */
+	int32_t loop_delay_p99_ms, loop_delay_max_ms, loop_utilization_permille;
+	uint32_t slow_listeners;
+	char failing[160], said[160];
+	uint64_t tree_bytes, limit_bytes, room_bytes;
+	uint32_t processes, orphan_count;
+	uint64_t orphan_bytes;
+	struct {
+		int32_t pid;
+		char kind[16], name[24];
+		uint64_t bytes;
+		int64_t age_ms;
+	} orphans[CONTROL_ORPHANS_MAX];
+};
+
 struct control_reply {
 	uint32_t version;
 	int32_t code;                        /* 0 or a negative errno; `sentence` says why */
@@ -64,6 +87,7 @@ struct control_reply {
 		int64_t started_ms, ready_ms;
 		uint32_t ready;
 		uint64_t generation, restarts;
+		uint32_t from_copy; /* it was started from the copy of its configuration; `reason` says so */
 		char kind[16];
 		char command[128];
 		uint32_t port;
@@ -84,6 +108,7 @@ struct control_reply {
 		uint64_t lines_dropped, bytes_discarded;
 	} console;
 	uint64_t incident; /* the open one, 0: none */
+	struct control_health health;
 };
 
 /* Asks the supervisor whose runtime directory this is. Returns 0 with *reply filled, -ENOENT or -ECONNREFUSED

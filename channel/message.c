@@ -32,6 +32,15 @@ static const uint32_t body_bytes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_SETTINGS] = sizeof(struct message_settings),
     [MESSAGE_LISTENER] = sizeof(((struct message *)0)->listener),
     [MESSAGE_HELLO] = sizeof(((struct message *)0)->hello),
+    [MESSAGE_LOOK] = sizeof(struct message_look),
+    [MESSAGE_LOOKED] = sizeof(struct health_look),
+    [MESSAGE_EXAMINE] = sizeof(struct message_examine),
+    [MESSAGE_EXAMINED] = sizeof(struct message_examined),
+    [MESSAGE_FIGURES] = sizeof(struct message_figures),
+    [MESSAGE_FINDING] = sizeof(struct message_finding),
+    [MESSAGE_MEMORY] = sizeof(struct memory_look),
+    [MESSAGE_ORPHANS] = sizeof(struct orphans_look),
+    [MESSAGE_VALIDATED] = sizeof(struct message_validated),
 };
 
 int message_send(int fd, enum message_type type, struct message *message, int passed_fd)
@@ -53,46 +62,59 @@ int message_send(int fd, enum message_type type, struct message *message, int pa
 	return 0;
 }
 
+#define TEXT(type, member)                                                                                   \
+	{                                                                                                    \
+		type, offsetof(struct message, member), sizeof(((struct message *)0)->member)                \
+	}
+
+/* Every text of every type. */
+static const struct message_text {
+	enum message_type type;
+	size_t offset, size;
+} texts[] = {
+    TEXT(MESSAGE_GATEWAY_STARTED, gateway.note),
+    TEXT(MESSAGE_GATEWAY_GONE, gateway.note),
+    TEXT(MESSAGE_PROBE_START, gateway.note),
+    TEXT(MESSAGE_ASK_WORDS, gateway.note),
+    TEXT(MESSAGE_READY, gateway.note),
+    TEXT(MESSAGE_PROGRESS, gateway.note),
+    TEXT(MESSAGE_CHANNELS_OFF, gateway.note),
+    TEXT(MESSAGE_WORDS, words.line),
+    TEXT(MESSAGE_CONSOLE_DROPPED, dropped.why),
+    TEXT(MESSAGE_EVENT, event.kind),
+    TEXT(MESSAGE_EVENT, event.reason),
+    TEXT(MESSAGE_EVENT, event.evidence),
+    TEXT(MESSAGE_STORE, store.why),
+    TEXT(MESSAGE_NOTE, note.text),
+    TEXT(MESSAGE_CONFIG_CHANGED, note.text),
+    TEXT(MESSAGE_SETTINGS, settings.sentence),
+    TEXT(MESSAGE_SETTINGS, settings.changes),
+    TEXT(MESSAGE_HELLO, hello.name),
+    TEXT(MESSAGE_LOOK, look.gateway.note),
+    TEXT(MESSAGE_FIGURES, figures.version),
+    TEXT(MESSAGE_FIGURES, figures.failing),
+    TEXT(MESSAGE_FIGURES, figures.status),
+    TEXT(MESSAGE_FINDING, finding.kind),
+    TEXT(MESSAGE_FINDING, finding.reason),
+    TEXT(MESSAGE_FINDING, finding.evidence),
+    TEXT(MESSAGE_EXAMINED, examined.cause),
+    TEXT(MESSAGE_EXAMINED, examined.sentence),
+    TEXT(MESSAGE_EXAMINED, examined.advice),
+    TEXT(MESSAGE_EXAMINED, examined.file),
+    TEXT(MESSAGE_VALIDATED, validated.why),
+};
+
 static void terminate_texts(struct message *message)
 {
-	switch (message->type) {
-	case MESSAGE_GATEWAY_STARTED:
-	case MESSAGE_GATEWAY_GONE:
-	case MESSAGE_PROBE_START:
-	case MESSAGE_ASK_WORDS:
-	case MESSAGE_READY:
-	case MESSAGE_PROGRESS:
-	case MESSAGE_CHANNELS_OFF:
-		message->gateway.note[MESSAGE_TEXT_MAX - 1] = '\0';
-		break;
-	case MESSAGE_WORDS:
-		message->words.line[MESSAGE_TEXT_MAX - 1] = '\0';
-		break;
-	case MESSAGE_CONSOLE_DROPPED:
-		message->dropped.why[sizeof(message->dropped.why) - 1] = '\0';
-		break;
-	case MESSAGE_EVENT:
-		message->event.kind[EVENT_KIND_MAX - 1] = '\0';
-		message->event.reason[EVENT_REASON_MAX - 1] = '\0';
-		message->event.evidence[EVENT_EVIDENCE_MAX - 1] = '\0';
-		break;
-	case MESSAGE_STORE:
-		message->store.why[sizeof(message->store.why) - 1] = '\0';
-		break;
-	case MESSAGE_NOTE:
-	case MESSAGE_CONFIG_CHANGED:
-		message->note.text[MESSAGE_TEXT_MAX - 1] = '\0';
-		break;
-	case MESSAGE_SETTINGS:
-		message->settings.sentence[sizeof(message->settings.sentence) - 1] = '\0';
-		message->settings.changes[sizeof(message->settings.changes) - 1] = '\0';
-		break;
-	case MESSAGE_HELLO:
-		message->hello.name[sizeof(message->hello.name) - 1] = '\0';
-		break;
-	default:
-		break;
-	}
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].type == message->type)
+			((char *)message)[texts[i].offset + texts[i].size - 1] = '\0';
+	if (message->type != MESSAGE_ORPHANS)
+		return;
+	if (message->orphans.count > ORPHANS_MAX)
+		message->orphans.count = ORPHANS_MAX;
+	for (uint32_t i = 0; i < message->orphans.count; i++)
+		message->orphans.list[i].name[sizeof(message->orphans.list[i].name) - 1] = '\0';
 }
 
 static void take_descriptors(struct msghdr *packet, int *passed_fd)

@@ -10,9 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/health.h"
+#include "core/memory.h"
+#include "core/orphans.h"
+
 #define CHANNEL_FD      3
 #define SETTINGS_FD     4
-#define MESSAGE_VERSION 2
+#define MESSAGE_VERSION 3
 
 #define EVENT_KIND_MAX     40
 #define EVENT_REASON_MAX   384
@@ -29,7 +33,11 @@ enum message_type {
 	MESSAGE_WATCH_CONFIG, /* watch.on: say CONFIG_CHANGED when one of the watched files changes */
 	MESSAGE_NOTE,         /* note: print this sentence of ours to the foreground */
 	MESSAGE_PING,         /* answer PONG at once */
-	MESSAGE_CONSOLE, /* console; carries the gateway's console FIFO: drain it (the same again: go on) */
+	MESSAGE_CONSOLE,  /* console; carries the gateway's console FIFO: drain it (the same again: go on) */
+	MESSAGE_NOTIFY,   /* carries the socket that a generic gateway's sd_notify(3) comes to: drain it */
+	MESSAGE_LOOK,     /* look: take looks at this gateway so often, and say LOOKED; or no more */
+	MESSAGE_EXAMINE,  /* examine: it is condemned; find out where it hangs, and say EXAMINED within 3 s */
+	MESSAGE_VALIDATE, /* is the gateway's own configuration valid again? Say VALIDATED */
 	/* sentry -> supervisor */
 	MESSAGE_READY,       /* gateway; note: what proved it */
 	MESSAGE_PROGRESS,    /* gateway: something moved during the start (console, CPU, I/O, probe); at most
@@ -41,6 +49,13 @@ enum message_type {
 	                            unclean boots */
 	MESSAGE_CONSOLE_DROPPED, /* dropped: lines lost since the last such message */
 	MESSAGE_PONG,
+	MESSAGE_LOOKED,   /* health */
+	MESSAGE_EXAMINED, /* examined */
+	MESSAGE_FIGURES,  /* figures: what the gateway says of itself, for the status */
+	MESSAGE_FINDING, /* finding: something to be written down as an event, and nothing to be done about */
+	MESSAGE_MEMORY,  /* memory */
+	MESSAGE_ORPHANS, /* orphans: found below the running gateway, once a minute */
+	MESSAGE_VALIDATED, /* validated */
 	/* supervisor -> recorder */
 	MESSAGE_EVENT, /* event */
 	/* recorder -> supervisor */
@@ -64,12 +79,15 @@ struct message_gateway {
 	int32_t pid;
 	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
 	uint32_t port;       /* it was started with this one; 0: none known */
+	uint32_t proved;     /* READY: it answered what a health probe asks, or would */
+	uint32_t fallback;   /* STARTED: from the copy of its configuration (gateway.configFallback) */
 	char note[MESSAGE_TEXT_MAX];
 };
 
 struct message_words {
 	uint64_t generation;
 	uint32_t words;              /* enum exit_words */
+	uint32_t fallback;           /* a copy of its last good configuration is ready for a start */
 	char line[MESSAGE_TEXT_MAX]; /* the line that says so, or who holds the port */
 };
 
@@ -95,6 +113,52 @@ struct message_event {
 	char kind[EVENT_KIND_MAX];
 	char reason[EVENT_REASON_MAX];
 	char evidence[EVENT_EVIDENCE_MAX]; /* a JSON object */
+};
+
+/* How the gateway is to be looked at. */
+struct message_look {
+	struct message_gateway gateway;
+	int64_t pace_ms; /* a look so often; 0: no more looks */
+};
+
+struct message_examine {
+	uint64_t generation;
+	uint32_t may_open; /* its inspector may be opened: it is replaced whatever comes */
+};
+
+struct message_examined {
+	uint64_t generation;
+	uint32_t opened; /* its inspector was opened */
+	int64_t took_ms;
+	char cause[24];     /* "javascript", "child" ... */
+	char sentence[304]; /* where it hangs, for people */
+	char advice[304];   /* what to do about it */
+	char file[32];      /* in the runtime directory: the whole report; "" none */
+};
+
+/* What the gateway says of itself. Numbers are -1 and texts "" where it says nothing. */
+struct message_figures {
+	uint64_t generation;
+	char version[24];
+	int32_t loop_delay_p99_ms, loop_delay_max_ms, loop_utilization_permille;
+	uint32_t slow_listeners; /* told of in this life */
+	char failing[160];       /* what its readiness probe names as failing */
+	char status[160];        /* STATUS= of sd_notify(3) */
+};
+
+/* What the sentry noticed. */
+struct message_finding {
+	uint64_t generation;
+	uint32_t severity; /* enum event_severity */
+	char kind[EVENT_KIND_MAX];
+	char reason[EVENT_REASON_MAX];
+	char evidence[EVENT_EVIDENCE_MAX]; /* a JSON object */
+};
+
+struct message_validated {
+	uint64_t generation;
+	uint32_t valid;
+	char why[MESSAGE_TEXT_MAX]; /* not valid: its own words */
 };
 
 /* Who listens where. */
@@ -149,6 +213,15 @@ struct message {
 		} listener;
 		struct message_hello hello;
 		struct message_settings settings;
+		struct message_look look;
+		struct health_look health;
+		struct message_examine examine;
+		struct message_examined examined;
+		struct message_figures figures;
+		struct message_finding finding;
+		struct memory_look memory;
+		struct orphans_look orphans;
+		struct message_validated validated;
 	};
 };
 

@@ -28,6 +28,9 @@ struct invocation {
 		const char *since, *limit, *after, *severity, *incident;
 		struct option_list kinds;
 	} events;
+	struct {
+		bool console;
+	} explain;
 	const char *word;     /* an operand, NULL if none */
 	char **child_command; /* after "--", NULL-terminated; NULL if none */
 	char **arguments;     /* all of them as they came, without the program's name */
@@ -39,7 +42,8 @@ struct command {
 	const char *summary;
 	const char *details;          /* more lines of help; may be NULL */
 	const struct option *options; /* besides the common ones */
-	const char *words;            /* what its operand may be, for the completion; NULL: it takes none */
+	const char
+	    *words; /* what its operand may be, for the completion ("": anything); NULL: it takes none */
 	int (*run)(struct invocation *invocation); /* returns the exit status */
 };
 
@@ -68,6 +72,7 @@ int run_restart(struct invocation *invocation);
 int run_pause(struct invocation *invocation);
 int run_resume(struct invocation *invocation);
 int run_events(struct invocation *invocation);
+int run_explain(struct invocation *invocation);
 int run_reload(struct invocation *invocation);
 int run_upgrade(struct invocation *invocation);
 int run_check(struct invocation *invocation);

@@ -72,12 +72,20 @@ static const struct option events_options[] = {
 	END,
 };
 
+static const struct option explain_options[] = {
+	JSON,
+	FLAG("--console", 0, explain.console, "show all that the gateway had printed before an autopsy"),
+	END,
+};
+
 const struct command commands[] = {
 	{"run", " [-- COMMAND...]", "supervise the gateway in the foreground",
 	    "Without COMMAND it is the OpenClaw that the settings or the PATH name.\n", run_options, NULL, run_run},
 	{"status", "", "say whether the gateway is well, and why not",
 	    "Exit status: 0 it is ready, 4 it is not, 3 no supervisor is running.\n", json_options, NULL, run_status},
 	{"events", "", "print what happened", NULL, events_options, NULL, run_events},
+	{"explain", " [INCIDENT]", "tell what an incident was, what it cost, and what to do about it",
+	    "Without a number it is the newest.\n", explain_options, "", run_explain},
 	{"start", "", "start the gateway, or try again at once", NULL, start_options, NULL, run_start},
 	{"stop", "", "stop the gateway and leave it stopped", NULL, stop_options, NULL, run_stop},
 	{"restart", "", "stop the gateway when it has drained, and start it", NULL, restart_options, NULL, run_restart},
@@ -121,7 +129,7 @@ const char *command_nearest(const char *name)
 bool command_is_planned(const char *name)
 {
 	static const char *const planned[] = {
-	    "install", "uninstall", "monitor", "explain", "sessions", "profiles", "abort", "update", NULL};
+	    "install", "uninstall", "monitor", "sessions", "profiles", "abort", "update", NULL};
 
 	for (const char *const *word = planned; *word != NULL; word++)
 		if (strcmp(*word, name) == 0)

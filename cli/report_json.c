@@ -59,6 +59,7 @@ static void write_gateway(struct text *text, const struct control_reply *reply)
 	member_optional(text, "pid", (uint64_t)reply->gateway.pid);
 	member_time(text, "startedAt", reply->gateway.started_ms);
 	member_bool(text, "ready", reply->gateway.ready != 0);
+	member_bool(text, "configFallback", reply->gateway.from_copy != 0);
 	member_time(text, "readyAt", reply->gateway.ready_ms);
 	member_number(text, "restarts", reply->gateway.restarts);
 	member_number(text, "generation", reply->gateway.generation);
@@ -66,6 +67,62 @@ static void write_gateway(struct text *text, const struct control_reply *reply)
 	member_text(text, "command", reply->gateway.command);
 	member_optional(text, "port", reply->gateway.port);
 	member_text(text, "containment", reply->gateway.containment);
+	json_write_end(text, '}');
+}
+
+/* -1 stands for what is not known. */
+static void member_known(struct text *text, const char *key, int64_t value)
+{
+	json_write_key(text, key);
+	if (value >= 0)
+		json_write_integer(text, value);
+	else
+		json_write_null(text);
+}
+
+static void write_orphans(struct text *text, const struct control_health *health)
+{
+	open_object(text, "orphans");
+	member_number(text, "count", health->orphan_count);
+	member_number(text, "bytes", health->orphan_bytes);
+	json_write_key(text, "processes");
+	json_write_begin(text, '[');
+	for (int i = 0; i < CONTROL_ORPHANS_MAX && health->orphans[i].pid != 0; i++) {
+		json_write_begin(text, '{');
+		member_number(text, "pid", (uint64_t)health->orphans[i].pid);
+		member_text(text, "kind", health->orphans[i].kind);
+		member_text(text, "name", health->orphans[i].name);
+		member_number(text, "bytes", health->orphans[i].bytes);
+		member_known(text, "ageMs", health->orphans[i].age_ms);
+		json_write_end(text, '}');
+	}
+	json_write_end(text, ']');
+	json_write_end(text, '}');
+}
+
+static void write_health(struct text *text, const struct control_health *health)
+{
+	open_object(text, "health");
+	member_text(text, "state", health->state);
+	member_text(text, "probe", health->probe);
+	member_optional(text, "httpStatus", health->status);
+	member_time(text, "answeredAt", health->answered_ms);
+	member_number(text, "unanswered", health->unanswered);
+	member_text(text, "webSocket", health->link);
+	member_time(text, "heardAt", health->heard_ms);
+	member_known(text, "listenQueue", health->queue);
+	member_text(text, "version", health->version);
+	member_text(text, "failing", health->failing);
+	member_text(text, "said", health->said);
+	member_known(text, "loopDelayP99Ms", health->loop_delay_p99_ms);
+	member_known(text, "loopDelayMaxMs", health->loop_delay_max_ms);
+	member_known(text, "loopUtilizationPermille", health->loop_utilization_permille);
+	member_number(text, "slowListeners", health->slow_listeners);
+	member_optional(text, "memoryBytes", health->tree_bytes);
+	member_optional(text, "memoryLimitBytes", health->limit_bytes);
+	member_optional(text, "memoryLeftBytes", health->room_bytes);
+	member_number(text, "processes", health->processes);
+	write_orphans(text, health);
 	json_write_end(text, '}');
 }
 
@@ -128,6 +185,7 @@ void report_json(const struct control_reply *reply, const struct settings *setti
 	member_time(&text, "pausedUntil", reply->paused_until_ms);
 	member_optional(&text, "incident", reply->incident);
 	write_gateway(&text, reply);
+	write_health(&text, &reply->health);
 	write_rest(&text, reply, settings);
 	json_write_end(&text, '}');
 	puts(text.data);

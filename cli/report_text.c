@@ -22,6 +22,7 @@ static const struct state_words {
     {"adopting", COLOUR_YELLOW, "The gateway of an earlier supervisor goes on, and is being taken over",
         NULL},
     {"suspect", COLOUR_YELLOW, "The gateway is running, and something speaks against its health", NULL},
+    {"examining", COLOUR_RED, "The gateway hangs; why is being found out before it is replaced", NULL},
     {"draining", COLOUR_YELLOW, "The gateway is finishing what it has in hand before it ends", NULL},
     {"killing", COLOUR_YELLOW, "The gateway's processes are being removed", NULL},
     {"backing-off", COLOUR_RED, "The gateway is down and waits for its next start",
@@ -124,6 +125,62 @@ static void print_gateway(const struct control_reply *reply)
 	line("command", sentence);
 }
 
+/* "answered 4 s ago (L7OK), WebSocket heard 12 s ago (WSOK)" */
+static void print_health(const struct control_reply *reply)
+{
+	const struct control_health *health = &reply->health;
+	char sentence[LINE_MAX_BYTES], duration[32];
+	struct text text;
+
+	if (health->state[0] == '\0')
+		return;
+	text_init(&text, sentence, sizeof(sentence));
+	text_add(&text, health->state);
+	if (health->answered_ms > 0)
+		text_addf(&text, ", answered %s ago",
+		    between(duration, sizeof(duration), health->answered_ms, reply->real_ms));
+	if (health->unanswered > 0)
+		text_addf(&text, ", %u probes unanswered", health->unanswered);
+	text_addf(&text, " (%s", health->probe);
+	if (health->heard_ms > 0)
+		text_addf(&text, "; WebSocket %s, heard %s ago", health->link,
+		    between(duration, sizeof(duration), health->heard_ms, reply->real_ms));
+	text_add(&text, ")");
+	if (health->loop_delay_max_ms >= 0)
+		text_addf(&text, ", its event loop was at most %d ms late", health->loop_delay_max_ms);
+	line("health", sentence);
+	if (health->failing[0] != '\0')
+		line("not ready", health->failing);
+	if (health->said[0] != '\0')
+		line("it says", health->said);
+}
+
+static void print_processes(const struct control_reply *reply)
+{
+	const struct control_health *health = &reply->health;
+	char sentence[LINE_MAX_BYTES], size[32], duration[32];
+	struct text text;
+
+	if (health->tree_bytes > 0) {
+		text_init(&text, sentence, sizeof(sentence));
+		text_addf(&text, "%s", text_bytes(size, sizeof(size), health->tree_bytes));
+		if (health->processes > 0)
+			text_addf(
+			    &text, " in %u process%s", health->processes, health->processes == 1 ? "" : "es");
+		if (health->limit_bytes > 0)
+			text_addf(&text, "; %s left below its limit",
+			    text_bytes(size, sizeof(size), health->room_bytes));
+		line("memory", sentence);
+	}
+	for (int i = 0; i < CONTROL_ORPHANS_MAX && health->orphans[i].pid != 0; i++) {
+		text_init(&text, sentence, sizeof(sentence));
+		text_addf(&text, "%d %s (%s, %s, %s old)", health->orphans[i].pid, health->orphans[i].name,
+		    health->orphans[i].kind, text_bytes(size, sizeof(size), health->orphans[i].bytes),
+		    text_duration(duration, sizeof(duration), health->orphans[i].age_ms));
+		line(i == 0 ? "orphans" : "", sentence);
+	}
+}
+
 static void print_supervisor(const struct control_reply *reply)
 {
 	char sentence[LINE_MAX_BYTES], duration[32];
@@ -188,6 +245,8 @@ void report_text(const struct control_reply *reply, const struct settings *setti
 		printf("  %-11s %" PRIu64 " (\"holdfast events --incident %" PRIu64 "\")\n", "incident",
 		    reply->incident, reply->incident);
 	print_gateway(reply);
+	print_health(reply);
+	print_processes(reply);
 	print_supervisor(reply);
 	print_records(reply, settings);
 }

@@ -32,6 +32,16 @@ static bool same_list(const struct settings *old, const settings_text *old_list,
 	return true;
 }
 
+static bool same_arguments(
+    const struct setting *setting, const struct settings *old, const struct settings *new)
+{
+	uint32_t *old_count, *new_count;
+	const settings_text *was = setting_arguments((struct settings *)old, setting, &old_count);
+	const settings_text *is = setting_arguments((struct settings *)new, setting, &new_count);
+
+	return same_list(old, was, *old_count, new, is, *new_count);
+}
+
 static bool same_provider(const struct settings *old, const struct settings_provider *was,
     const struct settings *new, const struct settings_provider *is)
 {
@@ -94,8 +104,7 @@ static bool is_same(const struct setting *setting, const struct settings *old, c
 	case SETTING_DIRECTORY:
 		return same_text(old, *(const settings_text *)was, new, *(const settings_text *)is);
 	case SETTING_ARGUMENTS:
-		return same_list(old, old->gateway.arguments, old->gateway.argument_count, new,
-		    new->gateway.arguments, new->gateway.argument_count);
+		return same_arguments(setting, old, new);
 	case SETTING_VARIABLES:
 		return same_list(old, old->gateway.variables, old->gateway.variable_count, new,
 		    new->gateway.variables, new->gateway.variable_count);

@@ -127,9 +127,10 @@ static int take_default(struct loader *loader)
 	return loader_took(loader, schema_find("gateway.command"), &origin);
 }
 
-static int refuse_program(struct loader *loader, const char *name, const char *path, int result)
+static int refuse_program(
+    struct loader *loader, const char *setting, const char *name, const char *path, int result)
 {
-	const char *origin = loader_origin(loader, "gateway.command");
+	const char *origin = loader_origin(loader, setting);
 
 	if (strchr(name, '/') == NULL)
 		return error_set(loader->why, result,
@@ -166,8 +167,30 @@ int command_resolve(struct loader *loader)
 			result = check_program(program);
 	}
 	if (result < 0)
-		return refuse_program(loader, name, program, result);
+		return refuse_program(loader, "gateway.command", name, program, result);
 	return loader_text(loader, program, strlen(program), &settings->gateway.arguments[0]);
+}
+
+int command_resolve_probe(struct loader *loader)
+{
+	struct settings *settings = loader->settings;
+	const char *directory = settings_string(settings, settings->gateway.working_directory);
+	const char *name = settings_string(settings, settings->health.arguments[0]);
+	char program[PATH_MAX] = "";
+	int result;
+
+	if (settings->health.argument_count == 0)
+		return 0;
+	if (strchr(name, '/') == NULL) {
+		result = find_in_path(loader, name, program);
+	} else {
+		result = paths_resolve(loader->home, *directory != '\0' ? directory : NULL, name, program);
+		if (result == 0)
+			result = check_program(program);
+	}
+	if (result < 0)
+		return refuse_program(loader, "health.command", name, program, result);
+	return loader_text(loader, program, strlen(program), &settings->health.arguments[0]);
 }
 
 static bool is_directory(const char *path)

@@ -85,13 +85,14 @@ void setting_allowed(const struct setting *setting, struct text *text)
 		break;
 	case SETTING_PATH:
 		text_add(text, "a path such as \"/healthz\"");
+		text_add(text, setting->max == 1 ? ", \"notify\"" : "");
 		text_add(text, setting->min == 0 ? ", or \"\" for none" : "");
 		break;
 	case SETTING_DIRECTORY:
 		text_add(text, "a directory that begins with \"/\" or \"~\"");
 		break;
 	case SETTING_ARGUMENTS:
-		text_add(text, "a list of 1 to 64 texts");
+		text_add(text, setting->min == 0 ? "a list of at most 64 texts" : "a list of 1 to 64 texts");
 		break;
 	case SETTING_VARIABLES:
 		text_add(text, "an object with at most 64 texts");
@@ -114,11 +115,14 @@ static void write_member(
 	json_write_string(text, settings_string(settings, value));
 }
 
-static void write_arguments(const struct settings *settings, struct text *text)
+static void write_arguments(const struct settings *settings, const struct setting *setting, struct text *text)
 {
+	uint32_t *count;
+	const settings_text *list = setting_arguments((struct settings *)settings, setting, &count);
+
 	json_write_begin(text, '[');
-	for (uint32_t i = 0; i < settings->gateway.argument_count; i++)
-		json_write_string(text, settings_string(settings, settings->gateway.arguments[i]));
+	for (uint32_t i = 0; i < *count; i++)
+		json_write_string(text, settings_string(settings, list[i]));
 	json_write_end(text, ']');
 }
 
@@ -226,7 +230,7 @@ void setting_write_value(const struct settings *settings, const struct setting *
 		json_write_string(text, settings_string(settings, *(const settings_text *)value));
 		break;
 	case SETTING_ARGUMENTS:
-		write_arguments(settings, text);
+		write_arguments(settings, setting, text);
 		break;
 	case SETTING_VARIABLES:
 		write_variables(settings, text);

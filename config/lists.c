@@ -1,4 +1,4 @@
-/* gateway.command and gateway.env, and what the objects in lists have in common. */
+/* gateway.command, health.command and gateway.env, and what the objects in lists have in common. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,18 +43,25 @@ static bool is_plain_text(const struct json_value *value)
 	       memchr(value->string.bytes, '\0', value->string.length) == NULL;
 }
 
-static int arguments_from_json(
-    struct loader *loader, const struct origin *origin, const struct json_value *list)
+static const char *allowed_arguments(const struct setting *setting)
 {
-	static const char allowed[] = "a list of 1 to 64 texts, such as [\"openclaw\", \"gateway\", \"run\"]";
-	const struct json_document *document = &origin->document->document;
-	struct settings *settings = loader->settings;
-	char shown[VALUE_SHOWN_MAX], subject[SUBJECT_MAX];
-	uint32_t count = 0;
+	return setting->min == 0
+	           ? "a list of at most 64 texts, such as [\"curl\", \"-f\", \"http://127.0.0.1:8080/\"]"
+	           : "a list of 1 to 64 texts, such as [\"openclaw\", \"gateway\", \"run\"]";
+}
 
-	if (list->type != JSON_ARRAY || list->children.count == 0 ||
+static int arguments_from_json(struct loader *loader, const struct setting *setting,
+    const struct origin *origin, const struct json_value *list)
+{
+	const char *allowed = allowed_arguments(setting);
+	const struct json_document *document = &origin->document->document;
+	char shown[VALUE_SHOWN_MAX], subject[SUBJECT_MAX];
+	uint32_t *length, count = 0;
+	settings_text *arguments = setting_arguments(loader->settings, setting, &length);
+
+	if (list->type != JSON_ARRAY || list->children.count < setting->min ||
 	    list->children.count > SETTINGS_ARGUMENTS_MAX)
-		return loader_refuse(loader, origin, "gateway.command",
+		return loader_refuse(loader, origin, setting->path,
 		    list->type == JSON_ARRAY ? list->children.count == 0 ? "an empty list" : "too long a list"
 		                             : value_show(origin, list, shown),
 		    allowed);
@@ -63,16 +70,15 @@ static int arguments_from_json(
 		struct origin here = origin_at(origin, item->place);
 
 		if (!is_plain_text(item) || (count == 0 && item->string.length == 0)) {
-			subject_index(subject, "gateway.command", count);
+			subject_index(subject, setting->path, count);
 			return loader_refuse(loader, &here, subject, value_show(origin, item, shown),
 			    count == 0 ? "text that names a program" : "text without a NUL in it");
 		}
-		if (loader_text(loader, item->string.bytes, item->string.length,
-		        &settings->gateway.arguments[count]) < 0)
+		if (loader_text(loader, item->string.bytes, item->string.length, &arguments[count]) < 0)
 			return loader->why->code;
 		count++;
 	}
-	settings->gateway.argument_count = count;
+	*length = count;
 	return 0;
 }
 
@@ -141,7 +147,7 @@ int list_from_json(struct loader *loader, const struct setting *setting, const s
 	}
 	switch (setting->type) {
 	case SETTING_ARGUMENTS:
-		result = arguments_from_json(loader, origin, value);
+		result = arguments_from_json(loader, setting, origin, value);
 		break;
 	case SETTING_VARIABLES:
 		result = variables_from_json(loader, origin, value);

@@ -10,6 +10,7 @@
 #include "config/loader.h"
 #include "config/openclaw.h"
 #include "config/paths.h"
+#include "config/token.h"
 
 extern char **environ;
 
@@ -222,6 +223,13 @@ static int check_sense(struct loader *loader)
 		return error_set(loader->why, -EBADMSG,
 		    "backoff.max (%s) is shorter than backoff.initial (%s).",
 		    loader_origin(loader, "backoff.max"), loader_origin(loader, "backoff.initial"));
+	if (settings->gateway.kind != GATEWAY_GENERIC &&
+	    strcmp(settings_string(settings, settings->health.ready_path), SETTINGS_READY_NOTIFY) == 0)
+		return error_set(loader->why, -EBADMSG,
+		    "health.readyPath is \"notify\" (%s), but OpenClaw does not speak sd_notify: leave it "
+		    "out, or "
+		    "set gateway.kind to \"generic\".",
+		    loader_origin(loader, "health.readyPath"));
 	if (settings->health.timeout_ms > settings->health.interval_ms)
 		loader_remark(loader,
 		    "health.timeout (%s) is longer than health.interval (%s): probes will follow each other "
@@ -288,6 +296,8 @@ static int settle(struct load *load)
 	if (result == 0)
 		result = command_resolve(loader);
 	if (result == 0)
+		result = command_resolve_probe(loader);
+	if (result == 0)
 		result = settle_port(load);
 	if (result == 0)
 		result = check_ports(loader);
@@ -316,7 +326,12 @@ static int load_all(struct load *load)
 	command_guess_kind(loader);
 	if (loader->settings->gateway.kind == GATEWAY_OPENCLAW)
 		result = take_openclaw(load);
-	return result == 0 ? settle(load) : result;
+	if (result == 0)
+		result = settle(load);
+	loader->settings->gateway.needs_token = result == 0 &&
+	                                        loader->settings->gateway.kind == GATEWAY_OPENCLAW &&
+	                                        token_is_missing(loader->settings, loader->environment);
+	return result;
 }
 
 int settings_load(struct settings *settings, const struct settings_flags *flags, char **environment,

@@ -149,6 +149,9 @@ void command_guess_kind(struct loader *loader);
  * named. */
 int command_resolve(struct loader *loader);
 
+/* The same for health.command, where there is one. */
+int command_resolve_probe(struct loader *loader);
+
 /* gateway.workingDirectory: exists; has its default. */
 int command_directory(struct loader *loader);
 

@@ -12,7 +12,7 @@
 #define INCLUDE_COST       4096u /* in visits */
 #define INCLUDED_BYTES_MAX ((size_t)2 * 1024 * 1024)
 
-typedef int visit(struct openclaw *openclaw, const struct origin *origin, const struct json_value *value);
+typedef openclaw_visitor visit;
 
 /* --- The files. --- */
 
@@ -74,7 +74,7 @@ static void read_includes(
 }
 
 /* Every object may hold an "$include"; files found on the way are looked through in their turn. */
-static void read_all(struct openclaw *openclaw)
+void openclaw_read_files(struct openclaw *openclaw)
 {
 	read_file(openclaw, openclaw->config_path);
 	for (uint32_t i = 0; i < openclaw->watched_count; i++) {
@@ -140,10 +140,12 @@ static int visit_path(struct openclaw *openclaw, const struct source *source, co
 	return member != NULL ? visit_path(openclaw, source, member, path + 1, depth, visitor) : 0;
 }
 
-static int visit_root(struct openclaw *openclaw, const char *const *path, visit *visitor)
+int openclaw_visit(struct openclaw *openclaw, const char *const *path, openclaw_visitor *visitor)
 {
 	const struct source *root = &openclaw->files[0];
 
+	if (root->memory == NULL)
+		return 0;
 	openclaw->visits = 0;
 	return visit_path(openclaw, root, json_root(&root->document), path, 0, visitor);
 }
@@ -250,11 +252,11 @@ int openclaw_read(struct openclaw *openclaw)
 	    {{"env", "vars"}, see_variables},
 	};
 
-	read_all(openclaw);
+	openclaw_read_files(openclaw);
 	if (openclaw->files[0].memory == NULL)
 		return 0;
 	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++) {
-		int result = visit_root(openclaw, seen[i].path, seen[i].visitor);
+		int result = openclaw_visit(openclaw, seen[i].path, seen[i].visitor);
 
 		if (result < 0)
 			return result;

@@ -15,7 +15,7 @@
 const struct setting schema[] = {
 	{"gateway.kind", SETTING_KIND, EFFECT_NEVER, AT(gateway.kind), 0, 0, "openclaw",
 	    "What is supervised: \"openclaw\", or \"generic\" for any other program."},
-	{"gateway.command", SETTING_ARGUMENTS, EFFECT_NEXT_START, 0, 1, SETTINGS_ARGUMENTS_MAX, NULL,
+	{"gateway.command", SETTING_ARGUMENTS, EFFECT_NEXT_START, AT(gateway.arguments), 1, SETTINGS_ARGUMENTS_MAX, NULL,
 	    "The command that runs the gateway in the foreground; found by itself where OpenClaw is installed."},
 	{"gateway.port", SETTING_PORT, EFFECT_NEXT_START, AT(gateway.port), 1, 65535, NULL,
 	    "The gateway's port; found in OpenClaw's own configuration when not given."},
@@ -41,16 +41,21 @@ const struct setting schema[] = {
 	    "Restart the gateway in a quiet moment when it is about to run out of memory."},
 	{"gateway.configFallback", SETTING_BOOL, EFFECT_NOW, AT(gateway.config_fallback), 0, 0, "false",
 	    "When the gateway refuses its configuration, start it from the last healthy one."},
+	{"gateway.reapIdle", SETTING_BOOL, EFFECT_NOW, AT(gateway.reap_idle), 0, 0, "true",
+	    "Ask the gateway's own commands that have lost their caller and done nothing for 15 min to end."},
 	{"health.interval", SETTING_DURATION, EFFECT_NOW, AT(health.interval_ms), 100, HOUR, "30s",
 	    "Time between two health probes."},
 	{"health.timeout", SETTING_DURATION, EFFECT_NOW, AT(health.timeout_ms), 50, 5 * MINUTE, "10s",
 	    "A probe without an answer for this long has failed."},
 	{"health.failures", SETTING_COUNT, EFFECT_NOW, AT(health.failures), 1, 100, "3",
 	    "So many failed probes in a row make the gateway suspect."},
-	{"health.path", SETTING_PATH, EFFECT_NOW, AT(health.path), 1, 0, "/healthz",
-	    "What a probe asks the gateway for."},
-	{"health.readyPath", SETTING_PATH, EFFECT_NOW, AT(health.ready_path), 0, 0, "/startupz",
-	    "What says that the gateway has started; \"\": it is ready as soon as it runs (a generic gateway's default)."},
+	{"health.path", SETTING_PATH, EFFECT_NOW, AT(health.path), 0, 0, "/healthz",
+	    "What a probe asks the gateway for; \"\": a probe only connects to its port."},
+	{"health.command", SETTING_ARGUMENTS, EFFECT_NOW, AT(health.arguments), 0, SETTINGS_ARGUMENTS_MAX, NULL,
+	    "A command that probes instead: exit status 0 says that the gateway is well."},
+	{"health.readyPath", SETTING_PATH, EFFECT_NOW, AT(health.ready_path), 0, 1, "/startupz",
+	    "What says that the gateway has started; \"\": it is ready as soon as it runs (a generic gateway's default);"
+	    " \"notify\": a generic gateway says READY=1 (sd_notify)."},
 	{"health.startupTimeout", SETTING_DURATION, EFFECT_NOW, AT(health.startup_timeout_ms), SECOND, DAY, "10m",
 	    "How long a start may take before it must at least show signs of progress."},
 	{"health.watchdog", SETTING_DURATION, EFFECT_NEXT_START, AT(health.watchdog_ms), 0, DAY, "0",
@@ -101,6 +106,14 @@ _Static_assert(
 
 const char *const schema_other_variables[] = {
     "HOLDFAST_CONFIG", "HOLDFAST_STATE_DIR", "HOLDFAST_RUNTIME_DIR", "HOLDFAST_GENERATION", NULL};
+
+settings_text *setting_arguments(struct settings *settings, const struct setting *setting, uint32_t **count)
+{
+	bool is_probe = setting->offset == AT(health.arguments);
+
+	*count = is_probe ? &settings->health.argument_count : &settings->gateway.argument_count;
+	return is_probe ? settings->health.arguments : settings->gateway.arguments;
+}
 
 const char *setting_variable(const struct setting *setting, char variable[SETTING_VARIABLE_MAX])
 {

@@ -10,17 +10,17 @@
 #include "config/settings.h"
 
 enum setting_type {
-	SETTING_BOOL,      /* bool */
-	SETTING_COUNT,     /* uint32_t */
-	SETTING_PORT,      /* uint32_t; min 0 means that 0 is "none" */
-	SETTING_NUMBER,    /* double */
-	SETTING_DURATION,  /* int64_t, ms */
-	SETTING_SIZE,      /* int64_t, bytes */
-	SETTING_KIND,      /* enum gateway_kind */
-	SETTING_ADDRESS,   /* settings_text: an IPv4 or IPv6 address */
-	SETTING_PATH,      /* settings_text: of a URL; min 0 means that "" is "none" */
+	SETTING_BOOL,     /* bool */
+	SETTING_COUNT,    /* uint32_t */
+	SETTING_PORT,     /* uint32_t; min 0 means that 0 is "none" */
+	SETTING_NUMBER,   /* double */
+	SETTING_DURATION, /* int64_t, ms */
+	SETTING_SIZE,     /* int64_t, bytes */
+	SETTING_KIND,     /* enum gateway_kind */
+	SETTING_ADDRESS,  /* settings_text: an IPv4 or IPv6 address */
+	SETTING_PATH, /* settings_text: of a URL; min 0 means that "" is "none", max 1 that "notify" may be */
 	SETTING_DIRECTORY, /* settings_text: absolute, or begins with "~" */
-	SETTING_ARGUMENTS, /* gateway.command */
+	SETTING_ARGUMENTS, /* gateway.command, health.command; min 0 means that it may be empty */
 	SETTING_VARIABLES, /* gateway.env */
 	SETTING_PROVIDERS, /* relay.providers */
 	SETTING_ALERTS,    /* alerts */
@@ -54,6 +54,9 @@ extern const size_t schema_count;
  * api.port is HOLDFAST_API_PORT. Lists and objects are written as JSON5. An empty variable counts as unset.
  */
 const char *setting_variable(const struct setting *setting, char variable[SETTING_VARIABLE_MAX]);
+
+/* The list of a SETTING_ARGUMENTS, and where its length is. */
+settings_text *setting_arguments(struct settings *settings, const struct setting *setting, uint32_t **count);
 
 /* Variables that are ours but no settings: HOLDFAST_CONFIG, ... NULL-terminated. */
 extern const char *const schema_other_variables[];

@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 #define SETTINGS_MAGIC         0x484f4c44u
-#define SETTINGS_VERSION       1u
+#define SETTINGS_VERSION       2u
 #define SETTINGS_ARGUMENTS_MAX 64
 #define SETTINGS_VARIABLES_MAX 64
 #define SETTINGS_SECRETS_MAX   64
@@ -22,6 +22,7 @@
 #define SETTINGS_WATCHED_MAX   32
 #define SETTINGS_KEYS_MAX      64
 #define SETTINGS_POOL_BYTES    (64 * 1024)
+#define SETTINGS_READY_NOTIFY  "notify"
 
 enum gateway_kind { GATEWAY_OPENCLAW, GATEWAY_GENERIC };
 
@@ -72,13 +73,20 @@ struct settings {
 			uint32_t threshold;
 		} auto_restart;
 		bool config_fallback;
+		bool needs_token; /* nobody configured one for its WebSocket: Holdfast gives it one */
+		bool reap_idle; /* its own commands that outlived their caller and do nothing are asked to end
+		                 */
 	} gateway;
 
 	struct {
 		int64_t interval_ms, timeout_ms, startup_timeout_ms, watchdog_ms, hang_grace_ms;
 		uint32_t failures;
 		bool autopsy;
-		settings_text path, ready_path; /* ready_path "" : ready as soon as it runs */
+		settings_text path; /* "": a connection is all that is tried */
+		/* "": ready as soon as it runs; SETTINGS_READY_NOTIFY: when it says READY=1 (sd_notify) */
+		settings_text ready_path;
+		uint32_t argument_count; /* of a command that probes instead; 0: none */
+		settings_text arguments[SETTINGS_ARGUMENTS_MAX]; /* argv; [0] is an absolute path */
 	} health;
 
 	struct {

@@ -89,6 +89,8 @@ static bool is_url_path(const struct setting *setting, const char *text)
 {
 	if (*text == '\0')
 		return setting->min == 0;
+	if (setting->max == 1 && strcmp(text, SETTINGS_READY_NOTIFY) == 0)
+		return true;
 	if (*text != '/' || strlen(text) > PATH_TEXT_MAX)
 		return false;
 	for (; *text != '\0'; text++)

@@ -16,40 +16,44 @@ static void cell_never(struct step *step)
 	abort();
 }
 
-#define ROW(a, b, c, d, e, f, g, h, i)                                                                       \
+#define ROW(a, b, c, d, e, f, g, h, i, j)                                                                    \
 	{                                                                                                    \
-		cell_##a, cell_##b, cell_##c, cell_##d, cell_##e, cell_##f, cell_##g, cell_##h, cell_##i     \
+		cell_##a, cell_##b, cell_##c, cell_##d, cell_##e, cell_##f, cell_##g, cell_##h, cell_##i,    \
+		    cell_##j                                                                                 \
 	}
 
 /* The table. `never`: results of actions, which cannot arrive in that state, and timers where there is no
  * deadline. */
 /* clang-format off */
 static supervision_cell *const table[EVENT_TYPE_COUNT][STATE_COUNT] = {
-/*                        stopped        adopting       starting           running         suspect         draining           killing            backing off     parked */
-[ON_START]          = ROW(person_starts, start_found,   ignore,            ignore,         ignore,         start_after_end,   start_after_end,   person_starts,  person_starts),
-[ON_STOP]           = ROW(ignore,        stop_later,    stop_up,           stop_up,        stop_up,        stop_draining,     stop_later,        stop_waiting,   stop_waiting),
-[ON_RESTART]        = ROW(person_starts, restart_found, restart_up,        restart_up,     restart_up,     restart_draining,  start_after_end,   person_starts,  person_starts),
-[ON_SHUTDOWN]       = ROW(finish_down,   finish_later,  finish_up,         finish_up,      finish_up,      finish_draining,   finish_later,      finish_down,    finish_down),
-[ON_PAUSE]          = ROW(pause_any,     pause_any,     pause_any,         pause_any,      pause_any,      pause_any,         pause_any,         pause_any,      pause_any),
-[ON_RESUME]         = ROW(resume_any,    resume_any,    resume_any,        resume_any,     resume_any,     resume_any,        resume_any,        resume_any,     resume_any),
-[ON_FOUND]          = ROW(found,         never,         never,             never,          never,          never,             never,             never,          never),
-[ON_ADOPTED]        = ROW(never,         adopted,       never,             never,          never,          never,             never,             never,          never),
-[ON_ADOPT_REFUSED]  = ROW(never,         adopt_refused, never,             never,          never,          never,             never,             never,          never),
-[ON_SPAWNED]        = ROW(never,         never,         spawned,           never,          never,          never,             never,             never,          never),
-[ON_SPAWN_FAILED]   = ROW(never,         never,         spawn_failed,      never,          never,          never,             never,             never,          never),
-[ON_TREE_GONE]      = ROW(never,         never,         never,             never,          never,          never,             tree_gone,         never,          never),
-[ON_TREE_LEFT]      = ROW(never,         never,         never,             never,          never,          never,             tree_left,         never,          never),
-[ON_EXITED]         = ROW(ignore,        ignore,        exited,            exited,         exited,         exited,            exited_killing,    ignore,         ignore),
-[ON_HOST_RESUMED]   = ROW(slept_waiting, slept,         slept,             slept_waiting,  slept,          slept,             slept,             slept_waiting,  slept_waiting),
-[ON_TIMER]          = ROW(never,         adopt_again,   timer_starting,    never,          timer_suspect,  timer_draining,    timer_killing,     timer_waiting,  timer_parked),
-[ON_READY]          = ROW(ignore,        ignore,        ready_starting,    ignore,         ignore,         ready_draining,    ignore,            ignore,         ignore),
-[ON_PROGRESS]       = ROW(ignore,        ignore,        progress_starting, ignore,         ignore,         ignore,            ignore,            ignore,         ignore),
-[ON_WORDS]          = ROW(ignore,        ignore,        ignore,            ignore,         ignore,         ignore,            words,             ignore,         ignore),
-[ON_DRAIN_BEGAN]    = ROW(ignore,        ignore,        drain_began,       drain_began,    drain_began,    ignore,            ignore,            ignore,         ignore),
-[ON_SUSPECTED]      = ROW(ignore,        ignore,        ignore,            suspected,      ignore,         ignore,            ignore,            ignore,         ignore),
-[ON_CLEARED]        = ROW(ignore,        ignore,        ignore,            ignore,         cleared,        ignore,            ignore,            ignore,         ignore),
-[ON_CONDEMNED]      = ROW(ignore,        ignore,        ignore,            condemned,      condemned,      ignore,            ignore,            ignore,         ignore),
-[ON_CONFIG_CHANGED] = ROW(ignore,        ignore,        ignore,            ignore,         ignore,         ignore,            ignore,            ignore,         config_changed),
+/*                        stopped         adopting       starting           running          suspect          examining          draining            killing          backing off     parked */
+[ON_START]          = ROW(person_starts,  start_found,   ignore,            ignore,          ignore,          ignore,            start_after_end,    start_after_end, person_starts,  person_starts),
+[ON_STOP]           = ROW(ignore,         stop_later,    stop_up,           stop_up,         stop_up,         stop_up,           stop_draining,      stop_later,      stop_waiting,   stop_waiting),
+[ON_RESTART]        = ROW(person_starts,  restart_found, restart_up,        restart_up,      restart_up,      restart_up,        restart_draining,   start_after_end, person_starts,  person_starts),
+[ON_SHUTDOWN]       = ROW(finish_down,    finish_later,  finish_up,         finish_up,       finish_up,       finish_up,         finish_draining,    finish_later,    finish_down,    finish_down),
+[ON_PAUSE]          = ROW(pause_any,      pause_any,     pause_any,         pause_any,       pause_any,       pause_examining,   pause_any,          pause_any,       pause_any,      pause_any),
+[ON_RESUME]         = ROW(resume_any,     resume_any,    resume_any,        resume_any,      resume_any,      resume_any,        resume_any,         resume_any,      resume_any,     resume_any),
+[ON_FOUND]          = ROW(found,          never,         never,             never,           never,           never,             never,              never,           never,          never),
+[ON_ADOPTED]        = ROW(never,          adopted,       never,             never,           never,           never,             never,              never,           never,          never),
+[ON_ADOPT_REFUSED]  = ROW(never,          adopt_refused, never,             never,           never,           never,             never,              never,           never,          never),
+[ON_SPAWNED]        = ROW(never,          never,         spawned,           never,           never,           never,             never,              never,           never,          never),
+[ON_SPAWN_FAILED]   = ROW(never,          never,         spawn_failed,      never,           never,           never,             never,              never,           never,          never),
+[ON_TREE_GONE]      = ROW(never,          never,         never,             never,           never,           never,             never,              tree_gone,       never,          never),
+[ON_TREE_LEFT]      = ROW(never,          never,         never,             never,           never,           never,             never,              tree_left,       never,          never),
+[ON_EXITED]         = ROW(ignore,         ignore,        exited,            exited,          exited,          exited_examining,  exited,             exited_killing,  ignore,         ignore),
+[ON_HOST_RESUMED]   = ROW(slept_waiting,  slept,         slept,             slept_waiting,   slept,           slept_examining,   slept,              slept,           slept_waiting,  slept_waiting),
+[ON_TIMER]          = ROW(never,          adopt_again,   timer_starting,    never,           timer_suspect,   timer_examining,   timer_draining,     timer_killing,   timer_waiting,  timer_parked),
+[ON_READY]          = ROW(ignore,         ignore,        ready_starting,    ignore,          ignore,          ignore,            ready_draining,     ignore,          ignore,         ignore),
+[ON_PROGRESS]       = ROW(ignore,         ignore,        progress_starting, ignore,          ignore,          ignore,            ignore,             ignore,          ignore,         ignore),
+[ON_WORDS]          = ROW(words_late,     words_late,    words_late,        words_late,      words_late,      words_late,        words_late,         words,           words_late,     words_late),
+[ON_DRAIN_BEGAN]    = ROW(ignore,         ignore,        drain_began,       drain_began,     drain_began,     drain_examining,   ignore,             ignore,          ignore,         ignore),
+[ON_SUSPECTED]      = ROW(ignore,         ignore,        ignore,            suspected,       suspected_again, ignore,            ignore,             ignore,          ignore,         ignore),
+[ON_CLEARED]        = ROW(ignore,         ignore,        ignore,            cleared_running, cleared,         cleared_examining, ignore,             ignore,          ignore,         ignore),
+[ON_CONDEMNED]      = ROW(ignore,         ignore,        condemned_found,   condemned,       condemned,       ignore,            ignore,             ignore,          ignore,         ignore),
+[ON_WAKE]           = ROW(ignore,         ignore,        ignore,            wake,            wake,            ignore,            ignore,             ignore,          ignore,         ignore),
+[ON_EXAMINED]       = ROW(ignore,         ignore,        ignore,            ignore,          ignore,          examined,          ignore,             ignore,          ignore,         ignore),
+[ON_CONFIG_CHANGED] = ROW(validate,       ignore,        validate,          validate,        validate,        validate,          validate,           validate,        validate,       config_changed),
+[ON_VALIDATED]      = ROW(validated_down, ignore,        validated_up,      validated_up,    validated_up,    validated_up,      validated_draining, validated_down,  validated_down, validated_down),
 };
 /* clang-format on */
 
@@ -67,6 +71,7 @@ void supervision_init(
 static void inherit_place(struct supervision *machine, const struct supervision *earlier)
 {
 	bool is_ending = earlier->state == STATE_DRAINING || earlier->state == STATE_KILLING;
+	bool was_opened = earlier->state == STATE_EXAMINING && earlier->opened;
 	bool had_begun = earlier->now_ms != 0;
 
 	if (earlier->state == STATE_ADOPTING || !had_begun) { /* no farther than the life before it */
@@ -77,8 +82,8 @@ static void inherit_place(struct supervision *machine, const struct supervision 
 	}
 	if (!earlier->alive && !earlier->tree)
 		machine->before = earlier->state;
-	machine->was_ending = is_ending && (earlier->asked || !earlier->alive);
-	machine->end_until_ms = earlier->state == STATE_DRAINING ? earlier->deadline_ms : 0;
+	machine->was_ending = (is_ending && (earlier->asked || !earlier->alive)) || was_opened;
+	machine->end_until_ms = earlier->state == STATE_DRAINING || was_opened ? earlier->deadline_ms : 0;
 }
 
 static void inherit_plans(struct supervision *machine, const struct supervision *earlier)
@@ -112,7 +117,8 @@ void supervision_inherit(struct supervision *machine, const struct supervision *
 	machine->generation = earlier->generation;
 	machine->ready = earlier->ready;
 	machine->ready_ms = earlier->ready_ms;
-	machine->evidence = earlier->evidence;
+	machine->evidence = machine->was_ending ? earlier->evidence : 0;
+	machine->fallback = earlier->fallback;
 	machine->reason = earlier->reason;
 	machine->reason_value = earlier->reason_value;
 	machine->paused_until_ms = earlier->paused_until_ms;
@@ -132,22 +138,27 @@ void supervision_step(
     struct supervision *machine, const struct supervision_event *event, struct supervision_actions *actions)
 {
 	struct step step = {machine, event, actions};
+	bool is_first = machine->now_ms == 0;
 
 	actions->count = 0;
 	/* Whatever the caller's clock does, time does not go back here. */
 	if (event->now_ms > machine->now_ms)
 		machine->now_ms = event->now_ms;
-	if (machine->paused_until_ms != 0 && machine->paused_until_ms <= machine->now_ms)
+	if (machine->paused_until_ms != 0 && machine->paused_until_ms <= machine->now_ms) {
 		machine->paused_until_ms = 0;
+		step_validate(&step);
+	}
 	if (event->type == ON_TIMER && (machine->deadline_ms == 0 || machine->now_ms < machine->deadline_ms))
 		return;
 	table[event->type][machine->state](&step);
+	if (is_first)
+		step_watch_again(&step);
 }
 
 const char *supervision_state_name(enum supervision_state state)
 {
 	static const char *const names[STATE_COUNT] = {"stopped", "adopting", "starting", "running",
-	    "suspect", "draining", "killing", "backing-off", "parked"};
+	    "suspect", "examining", "draining", "killing", "backing-off", "parked"};
 
 	return names[state];
 }
@@ -157,7 +168,7 @@ const char *supervision_event_name(enum supervision_event_type type)
 	static const char *const names[EVENT_TYPE_COUNT] = {"start", "stop", "restart", "shutdown", "pause",
 	    "resume", "found", "adopted", "adopt-refused", "spawned", "spawn-failed", "tree-gone",
 	    "tree-left", "exited", "host-resumed", "timer", "ready", "progress", "words", "drain-began",
-	    "suspected", "cleared", "condemned", "config-changed"};
+	    "suspected", "cleared", "condemned", "wake", "examined", "config-changed", "validated"};
 
 	return names[type];
 }

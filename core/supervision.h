@@ -6,9 +6,10 @@
  *
  *   never two gateways; never a start before the old tree is gone; every waiting state has a timer; starts
  * stay within the boot budget unless a person insisted; a healthy gateway is ended only by a person or by a
- * verdict whose evidence is recorded first; a dead one is always started again unless stopped, parked or
- * paused; parked says why and tries again by itself. Its memory outlives the supervisor: a wait is neither
- * shortened nor lengthened by the supervisor's death, and what was asked for and answered is done.
+ * verdict whose evidence is recorded first; one whose inspector may have been opened is always replaced; a
+ * dead one is always started again unless stopped, parked or paused; parked says why and tries again by
+ * itself. Its memory outlives the supervisor: a wait is neither shortened nor lengthened by the supervisor's
+ * death, and what was asked for and answered is done.
  */
 #ifndef HOLDFAST_CORE_SUPERVISION_H
 #define HOLDFAST_CORE_SUPERVISION_H
@@ -19,7 +20,7 @@
 #include "core/restart_policy.h"
 
 /* Of the struct's memory, which outlives a build in the runtime record: another one wherever it changes. */
-#define SUPERVISION_VERSION 2
+#define SUPERVISION_VERSION 3
 
 enum supervision_state {
 	STATE_STOPPED,     /* no gateway, none wanted */
@@ -27,6 +28,7 @@ enum supervision_state {
 	STATE_STARTING,    /* started, not yet ready */
 	STATE_RUNNING,     /* ready */
 	STATE_SUSPECT,     /* something speaks against its health; being looked at closely */
+	STATE_EXAMINING,   /* condemned, and looked at for its autopsy before it is ended */
 	STATE_DRAINING,    /* it was asked to end, or ends or restarts by itself */
 	STATE_KILLING,     /* its whole tree is being removed */
 	STATE_BACKING_OFF, /* waits for the time of the next start */
@@ -54,7 +56,8 @@ enum supervision_event_type {
 	ON_EXITED,
 	ON_HOST_RESUMED,
 	ON_TIMER,
-	/* from the sentry: may come late, twice, or never */
+	/* from the sentry: may come late, twice, or never. Suspected, cleared and condemned may be said again
+	 * at every look: what is done already is not done twice. */
 	ON_READY,
 	ON_PROGRESS,
 	ON_WORDS,
@@ -62,13 +65,24 @@ enum supervision_event_type {
 	ON_SUSPECTED,
 	ON_CLEARED,
 	ON_CONDEMNED,
+	ON_WAKE,     /* it is stopped (SIGSTOP): let it be continued */
+	ON_EXAMINED, /* the autopsy is complete, or nothing more will be known */
 	ON_CONFIG_CHANGED,
+	ON_VALIDATED, /* answers DO_VALIDATE; value: 1 if the file is valid */
 	EVENT_TYPE_COUNT
 };
 
 enum exit_kind { EXIT_UNKNOWN, EXIT_CODE, EXIT_SIGNAL };
 
-enum exit_verdict { VERDICT_CRASH, VERDICT_CONFIG_INVALID, VERDICT_MIGRATION_REQUIRED, VERDICT_CONTENTION };
+enum exit_verdict {
+	VERDICT_CRASH,
+	VERDICT_CONFIG_INVALID,
+	VERDICT_MIGRATION_REQUIRED,
+	VERDICT_CONTENTION,
+	VERDICT_OUT_OF_MEMORY, /* its own heap was full: its words say so */
+	VERDICT_OOM_KILLED,    /* the kernel's OOM killer ended it */
+	EXIT_VERDICT_COUNT
+};
 
 /* Why the machine is where it is, and why an event is recorded. */
 enum supervision_reason {
@@ -101,6 +115,10 @@ enum supervision_reason {
 	REASON_UNKILLABLE,       /* value: processes left */
 	REASON_UNKILLABLE_HOLDS, /* ... and they hold the port or the lock */
 	REASON_RESTART_BUDGET,   /* too many restarts asked from inside */
+	REASON_OUT_OF_MEMORY,    /* its own heap was full */
+	REASON_OOM_KILLED,       /* the kernel ended it, for memory had run out */
+	REASON_HOST_SLEPT,       /* what goes unanswered while the host sleeps is no sign */
+	REASON_CONFIG_MENDED,    /* it ran from the kept copy, and the file is valid again */
 	REASON_COUNT
 };
 
@@ -118,6 +136,9 @@ struct supervision_event {
 	              */
 	bool inside; /* ON_RESTART: asked from the gateway's own tree */
 	bool holds;  /* ON_TREE_LEFT: what is left holds the port or the gateway's lock */
+	bool may_open; /* ON_CONDEMNED: its inspector may be opened for the autopsy */
+	bool fallback; /* ON_WORDS: a copy of its last good configuration exists, and the file refused is
+	                  another and has changed since */
 	int64_t value; /* ON_PAUSE: until (INT64_MAX: until resumed); ON_DRAIN_BEGAN: budget; ON_HOST_RESUMED:
 	                  ms slept; ON_SPAWN_FAILED: errno; ON_TREE_LEFT: processes left; ON_CONDEMNED:
 	                  evidence, not 0 */
@@ -127,17 +148,22 @@ struct supervision_event {
 };
 
 enum supervision_action_type {
-	DO_ADOPT,        /* prove the identity of the gateway found; answer ON_ADOPTED or ON_ADOPT_REFUSED */
-	DO_SPAWN,        /* start `generation`; answer ON_SPAWNED or ON_SPAWN_FAILED at once */
-	DO_TERMINATE,    /* SIGTERM to the gateway process */
-	DO_KILL_TREE,    /* SIGKILL to the whole tree; answer ON_TREE_GONE or ON_TREE_LEFT at once */
+	DO_ADOPT,     /* prove the identity of the gateway found; answer ON_ADOPTED or ON_ADOPT_REFUSED */
+	DO_SPAWN,     /* start `generation`, value 1: from the copy of its configuration; answer ON_SPAWNED or
+	                 ON_SPAWN_FAILED at once */
+	DO_TERMINATE, /* SIGTERM to the gateway process */
+	DO_KILL_TREE, /* SIGKILL to the whole tree; answer ON_TREE_GONE or ON_TREE_LEFT at once */
 	DO_PROBE_START,  /* ask the sentry to say ON_READY and ON_PROGRESS for `generation` */
 	DO_ASK_WORDS,    /* ask the sentry what the last lines of `generation` said */
 	DO_WATCH_CONFIG, /* ask the sentry to say ON_CONFIG_CHANGED; value 0: no more */
-	DO_RECORD,       /* write an event down: `record`, `reason`, `value`, `incident` */
-	DO_SAVE,         /* the machine changed in a way the next life must know */
-	DO_REFUSE,       /* tell the asker no: `reason` */
-	DO_FINISH        /* the supervisor may end: nothing of the gateway is left */
+	DO_VALIDATE,     /* let the configuration file be validated, not the copy; answer ON_VALIDATED */
+	DO_EXAMINE,  /* ask the sentry for an autopsy of `generation`, `reason`, within EXAMINE_MAX_MS; value
+	                1:  its inspector may be opened; answer ON_EXAMINED */
+	DO_CONTINUE, /* SIGCONT to the gateway process */
+	DO_RECORD,   /* write an event down: `record`, `reason`, `value`, `incident` */
+	DO_SAVE,     /* the machine changed in a way the next life must know */
+	DO_REFUSE,   /* tell the asker no: `reason` */
+	DO_FINISH    /* the supervisor may end: nothing of the gateway is left */
 };
 
 /* What happened, for the record. The names people see are in supervise/narrate.c. */
@@ -163,6 +189,11 @@ enum supervision_record {
 	RECORD_TREE_LEFT,
 	RECORD_PAUSED,
 	RECORD_RESUMED,
+	RECORD_CONTINUED,
+	RECORD_LEFT_ALONE,    /* it is condemned, and not to be replaced */
+	RECORD_OUT_OF_MEMORY, /* what its exit did not say */
+	RECORD_FALLBACK,      /* the next start is from the copy of its configuration */
+	RECORD_RESTORED,      /* ... and from then on from the file again */
 	RECORD_COUNT
 };
 
@@ -188,12 +219,16 @@ struct supervision_settings {
 	bool restart_on[RESTART_CAUSE_COUNT];
 	bool ready_when_spawned; /* there is no start-up probe */
 	bool reads_words;        /* an exit code is read with the gateway's last words */
+	bool asks_oom;           /* SIGKILL, SIGABRT and ends that nobody saw are asked about too */
+	bool autopsy;            /* what hangs is examined before it is ended */
+	bool config_fallback;    /* where a file is refused the gateway is started from the copy */
 	int config_exit_code;    /* 0: none */
 	int64_t stop_timeout_ms, startup_timeout_ms, hang_grace_ms;
 };
 
 #define SUPERVISION_INSIDE_RESTARTS_MAX 3 /* an hour */
 #define SUPERVISION_NOT_ASKED_YET       INT64_MAX
+#define EXAMINE_MAX_MS                  3500 /* the sentry's own limit is 3 s */
 
 struct supervision {
 	const struct supervision_settings *settings; /* borrowed */
@@ -227,6 +262,10 @@ struct supervision {
 	int64_t evidence; /* ... because of a verdict that rested on this; 0: because somebody wanted it */
 	bool planned;     /* the next start needs no back-off */
 	bool own_drain;
+	bool opened;      /* EXAMINING: its inspector may be open by now: whatever happens, it is replaced */
+	uint64_t unnamed; /* the gateway whose end is asked about while the next is started; 0: none */
+	bool fallback;    /* starts are from the copy of its configuration */
+	enum supervision_reason left_alone; /* what it was told of to be condemned for, and not replaced */
 	enum restart_cause cause;
 	enum supervision_reason
 	    park; /* the next start would fail for this reason; REASON_NONE: it may be tried */

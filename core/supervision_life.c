@@ -1,9 +1,12 @@
 /* Cells: the life of a gateway, from being found or started to the last process of its tree. */
+#include <signal.h>
+
 #include "core/supervision_step.h"
 
 #define UNKILLABLE_AFTER_MS    30000 /* a helper in an unkillable wait that holds nothing stops counting */
 #define ADOPT_RETRY_MS         5000
 #define WORDS_WAIT_MS          2000
+#define KILLED_WAIT_MS         250    /* whoever is killed says nothing: it costs only a name */
 #define START_STALLED_AFTER_MS 120000 /* past its allowance a start goes on as long as something moves */
 #define OWN_DRAIN_MARGIN_MS    30000
 #define OWN_DRAIN_MAX_MS       3600000
@@ -78,6 +81,7 @@ void cell_adopted(struct step *step)
 	step_enter(step, STATE_STARTING, machine->now_ms + machine->settings->startup_timeout_ms);
 	step_record(step, RECORD_ADOPTED, REASON_NONE, 0);
 	step_act(step, DO_SAVE);
+	step_validate(step);
 	if (!machine->wanted || machine->was_ending)
 		drain_adopted(step);
 	else if (machine->settings->ready_when_spawned)
@@ -98,6 +102,7 @@ void cell_adopt_refused(struct step *step)
 			step_open_incident(step);
 	}
 	step_record(step, RECORD_ADOPT_REFUSED, REASON_EXIT_UNKNOWN, 0);
+	step_validate(step);
 	if (!machine->was_ending)
 		step_went_down_because(step, REASON_EXIT_UNKNOWN, 0);
 	step_begin_killing(step);
@@ -143,6 +148,25 @@ static enum supervision_reason exit_reason(const struct supervision_exit *exit)
 	                                   : REASON_EXIT_UNKNOWN;
 }
 
+/* Where its words cannot change what is done, the next start does not wait for them. */
+static void ask_words(struct step *step)
+{
+	struct supervision *machine = step->machine;
+	const struct supervision_exit *exit = &machine->last_exit;
+	/* Of an adopted one nobody knows: it may have been. */
+	bool killed = (exit->kind == EXIT_SIGNAL && exit->value == SIGKILL) || exit->kind == EXIT_UNKNOWN;
+	bool perhaps_memory = killed || (exit->kind == EXIT_SIGNAL && exit->value == SIGABRT);
+	bool has_code = exit->kind == EXIT_CODE && exit->value != 0;
+
+	machine->unnamed = 0;
+	if (machine->settings->reads_words && (has_code || (perhaps_memory && machine->settings->asks_oom))) {
+		machine->awaiting_words = true;
+		machine->words_until_ms = machine->now_ms + (killed ? KILLED_WAIT_MS : WORDS_WAIT_MS);
+	} else if (machine->settings->asks_oom && (perhaps_memory || has_code)) {
+		machine->unnamed = machine->generation;
+	}
+}
+
 /* It ended, and nobody had asked it to. */
 static void ended_unasked(struct step *step)
 {
@@ -159,10 +183,7 @@ static void ended_unasked(struct step *step)
 	machine->planned = false;
 	step_went_down_because(step, exit_reason(exit), exit->value);
 	step_open_incident(step);
-	if (exit->kind == EXIT_CODE && exit->value != 0 && machine->settings->reads_words) {
-		machine->awaiting_words = true;
-		machine->words_until_ms = machine->now_ms + WORDS_WAIT_MS;
-	}
+	ask_words(step);
 }
 
 static void note_end(struct step *step)
@@ -180,7 +201,7 @@ static void note_end(struct step *step)
 		ended_unasked(step);
 	step_record(step, RECORD_EXITED, machine->asked ? exit_reason(&machine->last_exit) : machine->reason,
 	    machine->last_exit.value);
-	if (machine->awaiting_words)
+	if (machine->awaiting_words || machine->unnamed == machine->generation)
 		step_act(step, DO_ASK_WORDS);
 }
 
@@ -200,19 +221,42 @@ void cell_exited_killing(struct step *step)
 	step_kill_tree(step);
 }
 
+static bool is_of_memory(enum exit_verdict verdict)
+{
+	return verdict == VERDICT_OUT_OF_MEMORY || verdict == VERDICT_OOM_KILLED;
+}
+
+static enum supervision_reason memory_reason(enum exit_verdict verdict)
+{
+	return verdict == VERDICT_OOM_KILLED ? REASON_OOM_KILLED : REASON_OUT_OF_MEMORY;
+}
+
+static void ran_out_of_memory(struct step *step, enum exit_verdict verdict)
+{
+	step->machine->cause = RESTART_MEMORY;
+	step_went_down_because(step, memory_reason(verdict), 0);
+	step_record(step, RECORD_OUT_OF_MEMORY, memory_reason(verdict), 0);
+}
+
 static void read_words(struct step *step, enum exit_verdict verdict)
 {
 	struct supervision *machine = step->machine;
+	const struct supervision_exit *exit = &machine->last_exit;
 
 	machine->awaiting_words = false;
-	if (verdict == VERDICT_CRASH && machine->last_exit.value == machine->settings->config_exit_code)
+	if (exit->kind != EXIT_CODE &&
+	    !is_of_memory(verdict)) /* whoever refuses to start says so by exiting */
+		verdict = VERDICT_CRASH;
+	else if (verdict == VERDICT_CRASH && exit->value == machine->settings->config_exit_code)
 		verdict = VERDICT_CONFIG_INVALID;
-	if (verdict == VERDICT_CONFIG_INVALID)
+	if (verdict == VERDICT_CONFIG_INVALID && !step_fall_back(step))
 		machine->park = REASON_CONFIG_INVALID;
 	else if (verdict == VERDICT_MIGRATION_REQUIRED)
 		machine->park = REASON_MIGRATION_REQUIRED;
 	else if (verdict == VERDICT_CONTENTION)
 		step_went_down_because(step, REASON_CONTENTION, 0);
+	else if (is_of_memory(verdict))
+		ran_out_of_memory(step, verdict);
 	if (!machine->tree)
 		step_settle(step);
 }
@@ -254,6 +298,20 @@ void cell_words(struct step *step)
 {
 	if (step->machine->awaiting_words && step->event->generation == step->machine->generation)
 		read_words(step, step->event->verdict);
+	else
+		cell_words_late(step);
+}
+
+/* Its successor has not waited: that it ran out of memory is told all the same. */
+void cell_words_late(struct step *step)
+{
+	struct supervision *machine = step->machine;
+	const struct supervision_event *event = step->event;
+
+	if (machine->unnamed == 0 || event->generation != machine->unnamed || !is_of_memory(event->verdict))
+		return;
+	machine->unnamed = 0;
+	step_record(step, RECORD_OUT_OF_MEMORY, memory_reason(event->verdict), 0);
 }
 
 void cell_timer_killing(struct step *step)
@@ -328,8 +386,8 @@ void cell_timer_starting(struct step *step)
 	machine->planned = false;
 	machine->cause = RESTART_HANG;
 	step_record(step, RECORD_CONDEMNED, REASON_START_STALLED, machine->now_ms - machine->moved_ms);
-	step_drain(step, machine->settings->hang_grace_ms, REASON_START_STALLED);
-	machine->evidence = machine->now_ms - machine->moved_ms;
+	step_end_condemned(step, machine->settings->hang_grace_ms, REASON_START_STALLED,
+	    machine->now_ms - machine->moved_ms);
 }
 
 void cell_drain_began(struct step *step)

@@ -89,6 +89,7 @@ bool supervision_is_paused(const struct supervision *machine, int64_t now_ms)
 void step_park(struct step *step, enum supervision_reason reason)
 {
 	step_enter(step, STATE_PARKED, step->machine->now_ms + PARKED_RETRY_MS);
+	step->machine->fallback = false; /* the copy did not help either: the file has its chance again */
 	step_because(step, reason, 0);
 	step_record(step, RECORD_PARKED, reason, 0);
 	step_act(step, DO_WATCH_CONFIG)->value = 1;
@@ -102,12 +103,14 @@ void step_spawn(struct step *step)
 	machine->generation++;
 	machine->insisted = machine->planned = machine->asked = machine->own_drain = machine->ready = false;
 	machine->evidence = 0;
+	machine->opened = false;
+	machine->left_alone = REASON_NONE;
 	machine->park = REASON_NONE;
 	machine->tree = true;
 	machine->started_ms = machine->moved_ms = machine->now_ms;
 	restart_history_boot(&machine->history, machine->now_ms);
 	step_enter(step, STATE_STARTING, machine->now_ms + machine->settings->startup_timeout_ms);
-	step_act(step, DO_SPAWN);
+	step_act(step, DO_SPAWN)->value = machine->fallback;
 }
 
 /* Waits until due_ms, or longer when out of boots or paused; starts at once when nothing stands against it.
@@ -169,6 +172,15 @@ void step_stay_stopped(struct step *step, enum supervision_reason reason)
 		step_act(step, DO_FINISH);
 }
 
+/* That it ran out of memory and died is a kind of crash; what the setting for memory forbids is to end one
+ * that lives. */
+static bool may_restart(const struct supervision *machine)
+{
+	bool died = machine->down_reason == REASON_OUT_OF_MEMORY || machine->down_reason == REASON_OOM_KILLED;
+
+	return machine->settings->restart_on[died ? RESTART_CRASH : machine->cause];
+}
+
 /* Nothing of the old tree is left, and why it ended is known as well as it will be. */
 void step_settle(struct step *step)
 {
@@ -183,7 +195,7 @@ void step_settle(struct step *step)
 		step_park(step, machine->park);
 		return;
 	}
-	if (!machine->planned && !settings->restart_on[machine->cause]) {
+	if (!machine->planned && !may_restart(machine)) {
 		machine->wanted = false;
 		step_stay_stopped(step, REASON_CRASH_RESTART_OFF);
 		return;
@@ -221,6 +233,24 @@ void step_drain(struct step *step, int64_t grace_ms, enum supervision_reason rea
 	step_record(step, RECORD_STOPPING, reason, grace_ms);
 	step_act(step, DO_SAVE);
 	step_act(step, DO_TERMINATE);
+}
+
+int64_t supervision_asked_grace_ms(const struct supervision *machine)
+{
+	const struct supervision_settings *settings = machine->settings;
+
+	if (machine->state == STATE_EXAMINING && settings->hang_grace_ms < settings->stop_timeout_ms)
+		return settings->hang_grace_ms;
+	return settings->stop_timeout_ms;
+}
+
+void step_end_condemned(struct step *step, int64_t grace_ms, enum supervision_reason reason, int64_t evidence)
+{
+	if (grace_ms == 0)
+		step_end_by_force(step, reason, 0);
+	else
+		step_drain(step, grace_ms, reason);
+	step->machine->evidence = evidence;
 }
 
 void step_end_by_force(struct step *step, enum supervision_reason reason, int64_t value)

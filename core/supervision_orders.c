@@ -7,6 +7,7 @@ static void resume(struct step *step)
 {
 	step->machine->paused_until_ms = 0;
 	step_record(step, RECORD_RESUMED, REASON_OPERATOR, 0);
+	step_validate(step);
 }
 
 static void refuse(struct step *step, enum supervision_reason reason)
@@ -143,7 +144,7 @@ void cell_restart_up(struct step *step)
 	if (event->force && !event->inside)
 		step_end_by_force(step, reason, 0);
 	else
-		step_drain(step, machine->settings->stop_timeout_ms, reason);
+		step_drain(step, supervision_asked_grace_ms(machine), reason);
 }
 
 void cell_restart_draining(struct step *step)
@@ -160,7 +161,7 @@ void cell_restart_draining(struct step *step)
 void cell_stop_up(struct step *step)
 {
 	step->machine->wanted = false;
-	step_drain(step, step->machine->settings->stop_timeout_ms, REASON_OPERATOR);
+	step_drain(step, supervision_asked_grace_ms(step->machine), REASON_OPERATOR);
 }
 
 void cell_stop_draining(struct step *step)
@@ -207,7 +208,7 @@ void cell_finish_up(struct step *step)
 	if (step->event->force)
 		step_end_by_force(step, REASON_SHUTDOWN, 0);
 	else
-		step_drain(step, step->machine->settings->stop_timeout_ms, REASON_SHUTDOWN);
+		step_drain(step, supervision_asked_grace_ms(step->machine), REASON_SHUTDOWN);
 }
 
 void cell_finish_draining(struct step *step)

@@ -18,14 +18,29 @@ void cell_suspected(struct step *step)
 {
 	if (!may_judge(step))
 		return;
+	step->machine->left_alone = REASON_NONE;
 	step_enter(step, STATE_SUSPECT, step->machine->now_ms + SUSPECT_MAX_MS);
 	step_record(step, RECORD_SUSPECTED, step->event->reason, step->event->value);
+}
+
+/* It is said still. */
+void cell_suspected_again(struct step *step)
+{
+	if (may_judge(step))
+		step_enter(step, STATE_SUSPECT, step->machine->now_ms + SUSPECT_MAX_MS);
+}
+
+void cell_cleared_running(struct step *step)
+{
+	if (step_is_current(step))
+		step->machine->left_alone = REASON_NONE;
 }
 
 void cell_cleared(struct step *step)
 {
 	if (!step_is_current(step))
 		return;
+	step->machine->left_alone = REASON_NONE;
 	step_enter(step, STATE_RUNNING, 0);
 	step_record(step, RECORD_CLEARED, REASON_NONE, 0);
 }
@@ -36,41 +51,83 @@ void cell_timer_suspect(struct step *step)
 	step_record(step, RECORD_CLEARED, REASON_NONE, 0);
 }
 
+static bool hangs(enum supervision_reason reason)
+{
+	return reason == REASON_HUNG || reason == REASON_WATCHDOG;
+}
+
+/* Returns whether it is a verdict at all. */
+static bool find_cause(enum supervision_reason reason, enum restart_cause *cause)
+{
+	switch (reason) {
+	case REASON_HUNG:
+	case REASON_WATCHDOG:
+	case REASON_DEAF:
+		*cause = RESTART_HANG;
+		return true;
+	case REASON_STUCK_SESSIONS:
+		*cause = RESTART_STUCK_SESSIONS;
+		return true;
+	case REASON_MEMORY:
+		*cause = RESTART_MEMORY;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The settings forbid to replace it: told once in a suspicion, which lasts as long as that is said. */
+static void leave_alone(struct step *step)
+{
+	struct supervision *machine = step->machine;
+
+	if (machine->state == STATE_SUSPECT)
+		step_enter(step, STATE_SUSPECT, machine->now_ms + SUSPECT_MAX_MS);
+	if (machine->left_alone == step->event->reason)
+		return;
+	step_record(step, RECORD_LEFT_ALONE, step->event->reason, step->event->value);
+	machine->left_alone = step->event->reason;
+}
+
 void cell_condemned(struct step *step)
 {
 	struct supervision *machine = step->machine;
 	const struct supervision_event *event = step->event;
-	bool drain_first = true;
+	enum restart_cause cause;
 
 	/* No evidence, no remedy. */
-	if (!may_judge(step) || event->value == 0)
+	if (!may_judge(step) || event->value == 0 || !find_cause(event->reason, &cause))
 		return;
-	switch (event->reason) {
-	case REASON_HUNG:
-	case REASON_WATCHDOG:
-		machine->cause = RESTART_HANG;
-		drain_first = false;
-		break;
-	case REASON_DEAF:
-		machine->cause = RESTART_HANG;
-		break;
-	case REASON_STUCK_SESSIONS:
-		machine->cause = RESTART_STUCK_SESSIONS;
-		break;
-	case REASON_MEMORY:
-		machine->cause = RESTART_MEMORY;
-		break;
-	default:
+	if (!machine->settings->restart_on[cause]) {
+		leave_alone(step);
 		return;
 	}
-	if (!machine->settings->restart_on[machine->cause])
-		return;
 	step_open_incident(step);
+	machine->cause = cause;
 	machine->planned = false;
 	step_record(step, RECORD_CONDEMNED, event->reason, event->value);
-	step_drain(
-	    step, drain_first ? DRAIN_FIRST_BUDGET_MS : machine->settings->hang_grace_ms, event->reason);
-	machine->evidence = event->value;
+	if (!hangs(event->reason))
+		step_end_condemned(step, DRAIN_FIRST_BUDGET_MS, event->reason, event->value);
+	else if (machine->settings->autopsy)
+		step_examine(step);
+	else
+		step_end_condemned(step, machine->settings->hang_grace_ms, event->reason, event->value);
+}
+
+/* One that an earlier life had seen ready may hang before this one has. */
+void cell_condemned_found(struct step *step)
+{
+	if (step->machine->ready && hangs(step->event->reason))
+		cell_condemned(step);
+}
+
+/* Whoever stopped it has not told us: a pause is the way to. */
+void cell_wake(struct step *step)
+{
+	if (!step_is_current(step) || supervision_is_paused(step->machine, step->machine->now_ms))
+		return;
+	step_record(step, RECORD_CONTINUED, REASON_NONE, 0);
+	step_act(step, DO_CONTINUE);
 }
 
 void cell_config_changed(struct step *step)
@@ -106,7 +163,7 @@ void cell_slept(struct step *step)
 	if (machine->deadline_ms != 0)
 		machine->deadline_ms += slept_since(step, machine->armed_ms);
 	machine->armed_ms += slept_since(step, machine->armed_ms);
-	if (machine->state == STATE_DRAINING)
+	if (machine->state == STATE_DRAINING || machine->state == STATE_EXAMINING)
 		step_act(step, DO_SAVE); /* the next life gives it that time as well */
 	if (machine->state == STATE_ADOPTING && machine->end_until_ms != 0 &&
 	    machine->end_until_ms != SUPERVISION_NOT_ASKED_YET)

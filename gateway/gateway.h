@@ -12,6 +12,7 @@ enum exit_words {
 	WORDS_MIGRATION_REQUIRED, /* it waits for a command a person must run: parked */
 	WORDS_CONTENTION,         /* the port or the state directory belongs to another: back off */
 	WORDS_OUT_OF_MEMORY,      /* the JavaScript heap ran full: an ordinary crash, named */
+	WORDS_OOM_KILLED,         /* not its own: the kernel's out-of-memory killer has been at work */
 	WORDS_COUNT
 };
 
@@ -28,6 +29,14 @@ struct gateway_drain {
 	    *budget_key; /* followed in that line by its budget in ms; a line without it announces nothing */
 };
 
+/* A console line with this text becomes an event, and nothing is done because of it. */
+struct gateway_sign {
+	const char *text;
+	const char *kind;     /* of the event */
+	const char *sentence; /* for people; the line follows */
+	bool is_listener;     /* a listener that was slow: counted */
+};
+
 struct gateway_facts {
 	const char *name;
 	const char *const *variables; /* "NAME=value" given to every child; NULL-terminated */
@@ -38,10 +47,16 @@ struct gateway_facts {
 	int64_t boot_window_ms;
 	const char *startup_path;   /* NULL: no start-up probe of its own */
 	const char *startup_status; /* the "status" of its JSON answer once it has started */
+	const char *ready_path; /* its readiness probe, which tells figures; NULL: none */
+	const struct gateway_sign *signs; /* ends with text NULL; NULL: none */
 	const char
 	    *listening_phrase; /* said by versions without a start-up probe once they serve; NULL: none */
 	const char *channels_off_phrase; /* it runs, but with its channels off after too many unclean boots */
 	const struct gateway_drain *drains; /* ends with text NULL; NULL: it never drains by itself */
+	bool opens_inspector; /* node: SIGUSR1 opens its inspector, in versions whose start-up probe speaks JSON */
+	const char *command_name; /* how its own commands call themselves, and their script; NULL: by their script */
+	const char *const *helpers; /* parts of the paths of its helper processes' scripts; NULL-terminated; NULL: none
+	                             */
 	const char *migration_command; /* what a person must run after WORDS_MIGRATION_REQUIRED; NULL: none */
 };
 

@@ -52,6 +52,17 @@ static const struct gateway_drain drains[] = {
     {NULL, NULL},
 };
 
+static const struct gateway_sign signs[] = {
+    /* both: "Slow listener detected: DiscordMessageListener took 45.2 seconds for event MESSAGE_CREATE" */
+    {"Slow listener detected", "gateway.slow_listener", "A listener of the gateway took long", true},
+    /* 2026.9.6, read in its code */
+    {"liveness warning:", "gateway.event_loop_delayed", "The gateway found its own event loop late", false},
+    {NULL, NULL, NULL, false},
+};
+
+/* 2026.9.6: children of the gateway with sessions of their own */
+static const char *const helpers[] = {"/process/spawn-broker/", ".worker.js", NULL};
+
 const struct gateway_facts gateway_openclaw = {
     .name = "openclaw",
     .variables = variables,
@@ -63,8 +74,13 @@ const struct gateway_facts gateway_openclaw = {
     .boot_window_ms = 315000,
     .startup_path = "/startupz",
     .startup_status = "started",
+    .ready_path = "/readyz", /* 2026.9.6; 2026.2.1 answers with a page */
+    .signs = signs,
     .listening_phrase = "listening on ws://",              /* 2026.2.1 */
     .channels_off_phrase = "restart-loop breaker tripped", /* 2026.9.6 */
     .drains = drains,
+    .opens_inspector = true,
+    .command_name = "openclaw", /* the title is "openclaw-SUBCOMMAND", the script openclaw.mjs or a link to it */
+    .helpers = helpers,
     .migration_command = "openclaw doctor --fix",
 };

@@ -122,13 +122,13 @@ static bool is_local_address(const char *address)
 static bool look_for_port(void *context, const char *line)
 {
 	struct port_search *search = context;
-	unsigned local_port, state, uid;
+	unsigned local_port, state, queue, uid;
 	char address[33];
 	uint64_t inode;
 	bool is_local;
 
-	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %u %*u %" SCNu64, address,
-	        &local_port, &state, &uid, &inode) != 5 ||
+	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%x %*s %*s %u %*u %" SCNu64, address,
+	        &local_port, &state, &queue, &uid, &inode) != 6 ||
 	    local_port != search->port || state != 0x0A)
 		return true;
 	is_local = is_local_address(address);
@@ -136,6 +136,7 @@ static bool look_for_port(void *context, const char *line)
 		return true;
 	search->found->uid = uid;
 	search->found->inode = inode;
+	search->found->queue = queue;
 	search->is_found = true;
 	search->is_local = is_local;
 	return !is_local;
@@ -174,17 +175,24 @@ static bool look_for_inode(void *context, int pid)
 	return false;
 }
 
-int procfs_listener(uint32_t port, struct procfs_listener *found)
+int procfs_listening_socket(uint32_t port, struct procfs_listener *found)
 {
 	struct port_search ports = {.port = port, .found = found};
-	struct inode_search inodes = {.found = found};
 	int result;
 
 	memset(found, 0, sizeof(*found));
 	result = file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_port, &ports);
 	if (result == 0 && !ports.is_local)
 		file_each_line(AT_FDCWD, "/proc/net/tcp6", look_for_port, &ports);
-	if (!ports.is_found)
+	return ports.is_found ? 1 : result;
+}
+
+int procfs_listener(uint32_t port, struct procfs_listener *found)
+{
+	struct inode_search inodes = {.found = found};
+	int result = procfs_listening_socket(port, found);
+
+	if (result <= 0)
 		return result;
 	snprintf(inodes.wanted, sizeof(inodes.wanted), "socket:[%" PRIu64 "]", found->inode);
 	procfs_each(look_for_inode, &inodes);

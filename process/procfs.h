@@ -21,6 +21,7 @@ struct procfs_listener {
 	int pid; /* 0: its owner may not be seen */
 	uint32_t uid;
 	uint64_t inode;
+	uint32_t queue; /* connections that wait to be accepted */
 	char name[PROCFS_NAME_MAX];
 };
 
@@ -44,6 +45,9 @@ bool procfs_is_descendant(int pid, int ancestor);
 /* Who listens on the TCP port, a listener on a local or the any address first: 1 and *found, 0 when nobody
  * does, or a negative errno. */
 int procfs_listener(uint32_t port, struct procfs_listener *found);
+
+/* The same without looking for the process: much cheaper; pid and name stay empty. */
+int procfs_listening_socket(uint32_t port, struct procfs_listener *found);
 
 /* Calls `visit` with each process's pid until it returns false. Returns 0 or a negative errno. */
 int procfs_each(bool (*visit)(void *context, int pid), void *context);

@@ -1,7 +1,8 @@
-/* holdfast-recorder: memory. Two duties in one program:
+/* holdfast-recorder: memory. Three duties in one program:
  *
  *   the worker (no arguments; started by the supervisor): stores events and acknowledges them;
- *   "events" (recorder/events.c): reads them for a person, with the supervisor running or not.
+ *   "events" (recorder/events.c): reads them for a person, with the supervisor running or not;
+ *   "explain" (recorder/explain.c): tells what an incident was, from them and the reports of autopsies.
  *
  * What the worker and the supervisor agree on. The supervisor sends events in the order of their sequence and
  * keeps each until STORED names it or a later one. The worker acknowledges only what is committed, and takes
@@ -22,7 +23,9 @@
 #include "base/text.h"
 #include "http/serve.h"
 #include "recorder/api.h"
+#include "recorder/autopsies.h"
 #include "recorder/events.h"
+#include "recorder/explain.h"
 #include "recorder/store.h"
 #include "worker/worker.h"
 #include "world/world.h"
@@ -236,6 +239,9 @@ static void take_event(struct recorder *recorder, const struct message_event *ev
 	if (event->oldest > wanted)
 		wanted = event->oldest;
 	if (event->sequence < wanted) {
+		/* We may have been killed between the commit and the removal of the file it names. */
+		if (event->sequence <= recorder->stored)
+			autopsy_remove_file(&recorder->store, event);
 		recorder->stored_owed = recorder->stored != 0;
 		commit_soon(recorder);
 		return;
@@ -312,6 +318,7 @@ static void prepare(struct recorder *recorder)
 	struct worker *worker = &recorder->worker;
 	const struct settings *settings = worker->settings;
 	struct error why;
+	int result;
 
 	recorder->writable = true;
 	recorder->retry_ms = RETRY_FIRST_MS;
@@ -328,8 +335,9 @@ static void prepare(struct recorder *recorder)
 	recorder->serve.request = api_answer;
 	recorder->serve.drained = end;
 	recorder->serve.context = recorder;
-	if (store_init(&recorder->store, settings_string(settings, settings->state_dir), &why) < 0 ||
-	    store_write(&recorder->store, NULL, 0, &why) < 0)
+	result = store_init(&recorder->store, settings_string(settings, settings->state_dir), &why);
+	store_find_reports(&recorder->store, settings_string(settings, settings->runtime_dir));
+	if (result < 0 || store_write(&recorder->store, NULL, 0, &why) < 0)
 		storing_failed(recorder, &why);
 	care_later(recorder, SETTLE_AFTER_MS);
 }
@@ -342,6 +350,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "events") == 0)
 		return events_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "explain") == 0)
+		return explain_main(argc - 1, argv + 1);
 	world_umask(077);
 	/* A file size limit is to be an error that can be told. */
 	signal(SIGXFSZ, SIG_IGN);

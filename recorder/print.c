@@ -38,9 +38,8 @@ void print_plain(FILE *out, const char *string)
 	}
 }
 
-/* What is JSON already: outside of ASCII there are only strings, so the same characters can be escaped in
- * place. */
-static void print_json(FILE *out, const char *json)
+/* Outside of ASCII there are only strings, so the same characters can be escaped in place. */
+void print_json(FILE *out, const char *json)
 {
 	size_t left = strlen(json);
 
@@ -102,7 +101,7 @@ void event_print_text(FILE *out, const struct event_row *row, bool colours)
 	putc('\n', out);
 }
 
-void event_print_json(FILE *out, const struct event_row *row)
+void event_print_object(FILE *out, const struct event_row *row)
 {
 	char buffer[8 * (READER_KIND_SIZE + READER_REASON_SIZE)], time_text[CLOCK_TEXT_MAX];
 	struct text text;
@@ -127,5 +126,11 @@ void event_print_json(FILE *out, const struct event_row *row)
 	json_write_key(&text, "evidence");
 	print_json(out, buffer);
 	print_json(out, row->evidence);
-	fputs("}\n", out);
+	putc('}', out);
+}
+
+void event_print_json(FILE *out, const struct event_row *row)
+{
+	event_print_object(out, row);
+	putc('\n', out);
 }

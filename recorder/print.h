@@ -14,6 +14,12 @@ void event_print_text(FILE *out, const struct event_row *row, bool colours);
 /* One JSON object on one line: id, time, kind, severity, incident, reason, evidence. */
 void event_print_json(FILE *out, const struct event_row *row);
 
+/* The same without the end of the line, to stand within other JSON. */
+void event_print_object(FILE *out, const struct event_row *row);
+
+/* Writes what is JSON already, without line breaks, and nothing that moves a terminal. */
+void print_json(FILE *out, const char *json);
+
 /* Writes `string` as event_print_text does. */
 void print_plain(FILE *out, const char *string);
 

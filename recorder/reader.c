@@ -229,14 +229,17 @@ static void copy_column(char *target, size_t target_size, sqlite3_stmt *statemen
 	text_copy(target, target_size, value != NULL ? value : "");
 }
 
+static int64_t bounded_time(int64_t time_ms)
+{
+	return time_ms < 0 || time_ms > STORE_TIME_MAX_MS ? 0 : time_ms;
+}
+
 static void copy_row(struct event_row *row, sqlite3_stmt *statement)
 {
 	int64_t severity = sqlite3_column_int64(statement, 3);
 
 	row->id = sqlite3_column_int64(statement, 0);
-	row->time_ms = sqlite3_column_int64(statement, 1);
-	if (row->time_ms < 0 || row->time_ms > STORE_TIME_MAX_MS)
-		row->time_ms = 0;
+	row->time_ms = bounded_time(sqlite3_column_int64(statement, 1));
 	copy_column(row->kind, sizeof(row->kind), statement, 2);
 	row->severity = severity < 0 || severity > SEVERITY_CRITICAL ? SEVERITY_CRITICAL : (uint32_t)severity;
 	row->incident = (uint64_t)sqlite3_column_int64(statement, 4);
@@ -308,4 +311,107 @@ int reader_newest(struct reader *reader, int64_t *id, struct error *why)
 	static const struct event_filter all;
 
 	return one_number(reader, "SELECT coalesce(max(id), 0) FROM events", &all, 0, id, why);
+}
+
+static int step_one(struct reader *reader, sqlite3_stmt *statement, struct error *why)
+{
+	switch (sqlite3_step(statement)) {
+	case SQLITE_ROW:
+		return 1;
+	case SQLITE_DONE:
+		return 0;
+	default:
+		return read_fault(reader, why);
+	}
+}
+
+static void copy_incident(struct incident_row *row, sqlite3_stmt *statement)
+{
+	int64_t severity = sqlite3_column_int64(statement, 7);
+
+	row->id = (uint64_t)sqlite3_column_int64(statement, 0);
+	row->opened_ms = bounded_time(sqlite3_column_int64(statement, 1));
+	row->last_ms = bounded_time(sqlite3_column_int64(statement, 2));
+	row->closed_ms = bounded_time(sqlite3_column_int64(statement, 3));
+	row->first_event = sqlite3_column_int64(statement, 4);
+	row->last_event = sqlite3_column_int64(statement, 5);
+	row->events = sqlite3_column_int64(statement, 6);
+	row->severity = severity < 0 || severity > SEVERITY_CRITICAL ? SEVERITY_CRITICAL : (uint32_t)severity;
+	copy_column(row->kind, sizeof(row->kind), statement, 8);
+	copy_column(row->reason, sizeof(row->reason), statement, 9);
+}
+
+int reader_incident(struct reader *reader, uint64_t number, struct incident_row *row, struct error *why)
+{
+	sqlite3_stmt *statement = NULL;
+	int result;
+
+	/* Numbers of incidents are unsigned, and SQLite's are not: the events tell which is the newest. */
+	if (sqlite3_prepare_v2(reader->database,
+	        "SELECT id, opened_ms, last_ms, closed_ms, first_event, last_event, events, severity, kind,"
+	        " reason FROM incidents WHERE ?1 = 0 OR id = ?1 ORDER BY first_event DESC LIMIT 1",
+	        -1, &statement, NULL) != SQLITE_OK)
+		return read_fault(reader, why);
+	sqlite3_bind_int64(statement, 1, (sqlite3_int64)number);
+	result = step_one(reader, statement, why);
+	if (result > 0)
+		copy_incident(row, statement);
+	sqlite3_finalize(statement);
+	return result;
+}
+
+int reader_suspicion(
+    struct reader *reader, const struct incident_row *incident, int64_t *event, struct error *why)
+{
+	sqlite3_stmt *statement = NULL;
+	int result;
+
+	*event = 0;
+	/* The last word about its health before, if that was a suspicion of its own, and not long ago. */
+	if (sqlite3_prepare_v2(reader->database,
+	        "SELECT id, kind = 'gateway.suspected' AND incident IS NULL FROM events WHERE id < ?1 AND id "
+	        "> ?1 - 64 AND time_ms >= ?2 - 900000 AND kind"
+	        " IN ('gateway.suspected', 'gateway.cleared', 'gateway.started', 'gateway.ready',"
+	        " 'gateway.recovered') ORDER BY id DESC LIMIT 1",
+	        -1, &statement, NULL) != SQLITE_OK)
+		return read_fault(reader, why);
+	sqlite3_bind_int64(statement, 1, incident->first_event);
+	sqlite3_bind_int64(statement, 2, incident->opened_ms);
+	result = step_one(reader, statement, why);
+	if (result > 0 && sqlite3_column_int(statement, 1) != 0)
+		*event = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return result < 0 ? result : 0;
+}
+
+int reader_report(
+    struct reader *reader, uint64_t incident, char *report, size_t size, int64_t *event, struct error *why)
+{
+	sqlite3_stmt *statement = NULL;
+	int result, length;
+
+	report[0] = '\0';
+	/* A store that no recorder of this version has opened yet has no such table. */
+	if (sqlite3_table_column_metadata(
+	        reader->database, NULL, "autopsies", NULL, NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+		return -ENOENT;
+	if (sqlite3_prepare_v2(reader->database,
+	        "SELECT CASE WHEN json_valid(report) THEN json(report) END, event FROM autopsies JOIN events "
+	        "ON events.id = event WHERE incident = ?1"
+	        " ORDER BY event DESC LIMIT 1",
+	        -1, &statement, NULL) != SQLITE_OK)
+		return read_fault(reader, why);
+	sqlite3_bind_int64(statement, 1, (sqlite3_int64)incident);
+	result = step_one(reader, statement, why);
+	if (result > 0) {
+		if (event != NULL)
+			*event = sqlite3_column_int64(statement, 1);
+		copy_column(report, size, statement, 0);
+		length = sqlite3_column_bytes(statement, 0);
+		result = length == 0 ? -EBADMSG : (size_t)length < size ? length : -EFBIG;
+	} else if (result == 0) {
+		result = -ENOENT;
+	}
+	sqlite3_finalize(statement);
+	return result;
 }

@@ -37,6 +37,16 @@ struct event_filter {
 	             [READER_PATTERN_SIZE]; /* for SQLite's GLOB, made by event_filter_add_kinds */
 };
 
+struct incident_row {
+	uint64_t id;
+	int64_t opened_ms, last_ms;
+	int64_t closed_ms; /* 0: no recovery is recorded */
+	int64_t first_event, last_event, events;
+	uint32_t severity; /* the highest of its events */
+	char kind[READER_KIND_SIZE];
+	char reason[READER_REASON_SIZE];
+};
+
 /* Adds comma-separated kinds, in which * stands for any text. Returns 0, or -EINVAL or -E2BIG with *why. */
 int event_filter_add_kinds(struct event_filter *filter, const char *kinds, struct error *why);
 
@@ -63,6 +73,21 @@ int reader_page(struct reader *reader, const struct event_filter *filter, int64_
 /* Where to start for the last `count` events that pass: *after is to be given to reader_page. */
 int reader_before_last(struct reader *reader, const struct event_filter *filter, int64_t count,
     int64_t *after, struct error *why);
+
+/* The incident `number`, or the one that began last for 0. Returns 1, 0 when there is none, or a negative
+ * errno. */
+int reader_incident(struct reader *reader, uint64_t number, struct incident_row *row, struct error *why);
+
+/* The suspicion that an incident began with: what makes one suspect belongs to no incident yet. *event is 0
+ * where there was none. Returns 0 or a negative errno. */
+int reader_suspicion(
+    struct reader *reader, const struct incident_row *incident, int64_t *event, struct error *why);
+
+/* The last report of an autopsy in the incident, NUL-terminated; *event (may be NULL) is the event that told
+ * of it. Returns its length, -ENOENT when there is none, -EFBIG, -EBADMSG when it is no JSON, or another
+ * negative errno. */
+int reader_report(
+    struct reader *reader, uint64_t incident, char *report, size_t size, int64_t *event, struct error *why);
 
 /* The highest id stored, 0 for none. Returns 0 or a negative errno. */
 int reader_newest(struct reader *reader, int64_t *id, struct error *why);

@@ -40,6 +40,13 @@ static const char *const migrations[] = {
     " reason TEXT NOT NULL"
     ") STRICT;"
     "CREATE INDEX incidents_open ON incidents (id) WHERE closed_ms IS NULL;",
+    /* The report goes with its event, whatever removes that. */
+    "CREATE TABLE autopsies ("
+    " event INTEGER PRIMARY KEY,"
+    " report TEXT NOT NULL" /* a JSON object */
+    ") STRICT;"
+    "CREATE TRIGGER autopsies_go AFTER DELETE ON events WHEN OLD.kind = 'gateway.autopsy'"
+    " BEGIN DELETE FROM autopsies WHERE event = OLD.id; END;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
@@ -60,6 +67,12 @@ static const char *const statements[STORE_STATEMENT_COUNT] = {
         " ON CONFLICT (id) DO UPDATE SET last_ms = excluded.last_ms, last_event = excluded.last_event,"
         "  events = events + 1, severity = max(severity, excluded.severity),"
         "  closed_ms = coalesce(closed_ms, excluded.closed_ms)",
+    [STORE_INSERT_AUTOPSY] = "INSERT INTO autopsies (event, report) SELECT ?1, ?2"
+                             " WHERE CASE WHEN json_valid(?2) THEN json_type(?2) = 'object' ELSE 0 END",
+    [STORE_AUTOPSY_MISSING] =
+        "UPDATE events SET evidence = json_set(evidence, '$.missing', ?2) WHERE id = ?1",
+    [STORE_HAS_AUTOPSY] = "SELECT 1 FROM events JOIN autopsies ON autopsies.event = events.id"
+                          " WHERE life = ?1 AND sequence = ?2",
     [STORE_LAST_SEQUENCE] = "SELECT max(sequence) FROM events WHERE life = ?1",
     /* ?1 the oldest time kept, ?2 the first id always kept, ?3 how many. An incident that is open is kept
      * whole while it is spoken of: without a word for as long as events are kept, it will not be closed any

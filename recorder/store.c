@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "recorder/autopsies.h"
 #include "world/world.h"
 
 int store_init(struct store *store, const char *directory, struct error *why)
@@ -20,6 +21,12 @@ int store_init(struct store *store, const char *directory, struct error *why)
 	text_copy(store->directory, sizeof(store->directory), directory);
 	snprintf(store->path, sizeof(store->path), "%s/" STORE_FILE_NAME, directory);
 	return 0;
+}
+
+void store_find_reports(struct store *store, const char *directory)
+{
+	if (!text_copy(store->reports, sizeof(store->reports), directory))
+		store->reports[0] = '\0';
 }
 
 void store_close(struct store *store)
@@ -120,6 +127,12 @@ static int run(struct store *store, enum store_statement which)
 	return code == SQLITE_DONE ? 0 : -1;
 }
 
+/* It is ready again; or it was condemned, and proved to be well before anything was done. */
+static bool ends_incident(const char *kind)
+{
+	return strcmp(kind, "gateway.recovered") == 0 || strcmp(kind, "gateway.cleared") == 0;
+}
+
 static int add_to_incident(struct store *store, const struct message_event *event, int64_t id)
 {
 	sqlite3_stmt *statement = store->statements[STORE_INSERT_INCIDENT];
@@ -130,7 +143,7 @@ static int add_to_incident(struct store *store, const struct message_event *even
 	sqlite3_bind_int64(statement, 3, id);
 	sqlite3_bind_int64(statement, 4, bounded_severity(event->severity));
 	sqlite3_bind_text(statement, 5, event->kind, -1, SQLITE_STATIC);
-	sqlite3_bind_int(statement, 6, strcmp(event->kind, "gateway.recovered") == 0);
+	sqlite3_bind_int(statement, 6, ends_incident(event->kind));
 	sqlite3_bind_text(statement, 7, event->reason, -1, SQLITE_STATIC);
 	result = run(store, STORE_INSERT_INCIDENT);
 	return result;
@@ -140,6 +153,7 @@ static int add_to_incident(struct store *store, const struct message_event *even
 static int add_event(struct store *store, const struct message_event *event, int64_t id)
 {
 	sqlite3_stmt *statement = store->statements[STORE_INSERT_EVENT];
+	int64_t stored;
 
 	sqlite3_clear_bindings(statement);
 	sqlite3_bind_int64(statement, 1, bounded_ms(event->real_ms));
@@ -159,9 +173,10 @@ static int add_event(struct store *store, const struct message_event *event, int
 		return -1;
 	if (sqlite3_changes(store->database) == 0)
 		return 0; /* sent again: it is stored, and its incident knows it */
-	if (event->incident == 0)
-		return 0;
-	return add_to_incident(store, event, sqlite3_last_insert_rowid(store->database));
+	stored = sqlite3_last_insert_rowid(store->database);
+	if (autopsy_take(store, event, stored) < 0)
+		return -1;
+	return event->incident == 0 ? 0 : add_to_incident(store, event, stored);
 }
 
 static void reset_statements(struct store *store)
@@ -325,8 +340,11 @@ int store_write(struct store *store, const struct message_event *events, size_t 
 		result = ensure_open(store, why);
 		if (result == 0)
 			result = write_once(store, events, count, 0, why);
-		if (result == 0 && still_in_place(store))
+		if (result == 0 && still_in_place(store)) {
+			for (size_t i = 0; i < count; i++)
+				autopsy_remove_file(store, &events[i]);
 			return 0;
+		}
 		if (result < 0 && result != -EUCLEAN)
 			return result;
 	}

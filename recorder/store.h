@@ -3,7 +3,8 @@
  * What store_write returned 0 for survives a SIGKILL at any moment (WAL, synchronous=NORMAL: a power cut may
  * take the last moments, never the file). An event is known by the supervisor's life and its sequence within
  * it, so that one sent again is stored once. The rows of incidents follow in the same transaction as the
- * events they are made of; so will what is owed for an event, such as its alerts.
+ * events they are made of, and so does the report that an event names (recorder/autopsies.h); so will what is
+ * owed for an event, such as its alerts.
  *
  * A file that is damaged or not ours is put aside as events.db.corrupt-TIME, never deleted, and a new one
  * begun. */
@@ -31,6 +32,9 @@
 enum store_statement {
 	STORE_INSERT_EVENT,
 	STORE_INSERT_INCIDENT,
+	STORE_INSERT_AUTOPSY,
+	STORE_AUTOPSY_MISSING,
+	STORE_HAS_AUTOPSY,
 	STORE_LAST_SEQUENCE,
 	STORE_DELETE_OLD,
 	STORE_DELETE_FIRST,
@@ -41,7 +45,8 @@ enum store_statement {
 struct store {
 	char directory[PATH_MAX];
 	char path[PATH_MAX];
-	sqlite3 *database; /* NULL: closed */
+	char reports[PATH_MAX]; /* where the files of autopsies are, "" for nowhere */
+	sqlite3 *database;      /* NULL: closed */
 	sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
 	bool damaged;    /* to be put aside before the next use */
 	int64_t last_id; /* the highest id known to be given, also by a file since lost: ids never run
@@ -60,6 +65,10 @@ struct store_retention {
 
 /* Nothing is opened yet. Returns 0, or -ENAMETOOLONG. `directory` is copied. */
 int store_init(struct store *store, const char *directory, struct error *why);
+
+/* Where to find the files that events of autopsies name: the runtime directory. It is copied; one whose name
+ * is too long is none. */
+void store_find_reports(struct store *store, const char *directory);
 
 /* Checkpoints and closes; harmless on a closed store. The next use opens it again. */
 void store_close(struct store *store);

@@ -84,6 +84,7 @@ static void say_ready(struct probe *probe, const char *what)
 
 	snprintf(proof, sizeof(proof), "%s after %s", what,
 	    text_duration(duration, sizeof(duration), clock_boot_ms() - probe->began_ms));
+	probe->proved = probe->answer >= PROBE_TURNING;
 	probe_stop(probe);
 	probe->ready(probe, probe->generation, proof);
 }
@@ -202,6 +203,12 @@ void probe_init(struct probe *probe)
 	probe->look = (struct loop_timer){.callback = look, .context = probe};
 }
 
+/* Nothing is asked: what says READY=1 is believed. */
+static bool asks_nothing(const struct probe *probe)
+{
+	return settings_string(probe->settings, probe->settings->health.ready_path)[0] != '/';
+}
+
 static void begin(struct probe *probe, uint64_t generation, int pid, uint32_t port)
 {
 	int64_t now_ms = clock_boot_ms();
@@ -219,21 +226,23 @@ static void begin(struct probe *probe, uint64_t generation, int pid, uint32_t po
 	probe->seen_console_bytes = *probe->console_bytes;
 	activity_read(pid, &probe->activity);
 	loop_timer_arm(probe->loop, &probe->look, now_ms + LOOK_MS);
-	loop_timer_arm(probe->loop, &probe->next, now_ms);
+	if (!asks_nothing(probe))
+		loop_timer_arm(probe->loop, &probe->next, now_ms);
 }
 
 void probe_start(struct probe *probe, const struct message_gateway *gateway)
 {
+	const char *path = settings_string(probe->settings, probe->settings->health.ready_path);
+
 	begin(probe, gateway->generation, gateway->pid, gateway->port);
 	probe->rewatching = false;
-	if (probe->port == 0 ||
-	    settings_string(probe->settings, probe->settings->health.ready_path)[0] == '\0')
+	if (*path == '\0' || (*path == '/' && probe->port == 0))
 		say_ready(probe, "there is nothing to ask, so running is ready,");
 }
 
 void probe_drain_began(struct probe *probe, uint64_t generation, int pid, uint32_t port)
 {
-	if (probe->probing || port == 0)
+	if (probe->probing || (port == 0 && !asks_nothing(probe)))
 		return;
 	begin(probe, generation, pid, port);
 	probe->rewatching = true;
@@ -243,6 +252,12 @@ void probe_drain_began(struct probe *probe, uint64_t generation, int pid, uint32
 void probe_heard_listening(struct probe *probe)
 {
 	probe->heard_listening = true;
+}
+
+void probe_heard_ready(struct probe *probe)
+{
+	if (probe->probing && asks_nothing(probe))
+		say_ready(probe, "it said READY=1");
 }
 
 void probe_gateway_gone(struct probe *probe)

@@ -34,6 +34,9 @@ struct probe {
 	void (*progress)(struct probe *probe, uint64_t generation);
 	void *context;
 
+	/* To be read in `ready`: whether it answered, or there was only nothing to be asked. */
+	bool proved;
+
 	/* Private. */
 	struct http_get get;
 	struct loop_timer next, look;
@@ -62,6 +65,9 @@ void probe_drain_began(struct probe *probe, uint64_t generation, int pid, uint32
 /* The console line came by which versions without a start-up probe say that they serve; it may come before
  * probe_start is called. */
 void probe_heard_listening(struct probe *probe);
+
+/* It said READY=1: that counts where there is nothing to ask (health.readyPath "notify" or ""). */
+void probe_heard_ready(struct probe *probe);
 
 void probe_stop(struct probe *probe);
 

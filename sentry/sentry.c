@@ -2,136 +2,18 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "sentry/words.h"
+#include "sentry/writing.h"
 
 #define LINES_AFTER_READY   30
-#define DRAIN_BYTES_MAX     (4 * 1024 * 1024) /* more than the FIFO holds: more would be somebody flooding it */
 #define FINISH_MS           2000
-#define FINISH_TURN_MS      20
 #define DRAIN_TOLD_AGAIN_MS 10000
-
-static void print_note(struct sentry *sentry, const struct sentry_note *note)
-{
-	char line[MESSAGE_TEXT_MAX + 64], time[CLOCK_TEXT_MAX];
-	struct text text;
-
-	stream_format(&sentry->stream, line, sizeof(line), note->text);
-	sink_say(&sentry->stream_sink, line);
-	text_init(&text, line, sizeof(line));
-	text_addf(&text, "%s [holdfast] %s", clock_format(time, sizeof(time), note->real_ms), note->text);
-	sink_say(&sentry->file_sink, line);
-}
-
-static void say_note(struct sentry *sentry, const char *raw)
-{
-	struct sentry_note note = {.real_ms = clock_real_ms()};
-
-	line_strip(note.text, sizeof(note.text), raw, strlen(raw));
-	if (sentry->has_sinks)
-		print_note(sentry, &note);
-	else if (sentry->note_count < SENTRY_NOTES_MAX)
-		sentry->notes[sentry->note_count++] = note;
-}
-
-/* Nobody knows how much it was. */
-static void tell_unknown_loss(struct sentry *sentry)
-{
-	static const char why[] = "what was read and not yet written when a sentry ended was damaged";
-	struct sentry_note note = {.real_ms = clock_real_ms()};
-	struct message message = {0};
-
-	text_copy(note.text, sizeof(note.text),
-	    "Lines may be missing here: what had been read and not yet written was damaged.");
-	print_note(sentry, &note);
-	text_copy(message.dropped.why, sizeof(message.dropped.why), why);
-	worker_send(&sentry->worker, MESSAGE_CONSOLE_DROPPED, &message);
-}
-
-/* What a killed predecessor had in the ring is written first. */
-static int start_sinks(struct sentry *sentry)
-{
-	struct ring_cursor *cursor = &sentry->ring.cursors[RING_FILE];
-	uint64_t left = sentry->ring.state.sinks[RING_FILE].end - cursor->begin;
-	int result;
-
-	cursor->begin +=
-	    logfile_written_since(&sentry->logfile, cursor, left < SINK_WRITE_MAX ? left : SINK_WRITE_MAX);
-	sentry->logfile.cursor = cursor;
-	result = sink_init(&sentry->file_sink);
-	return result == 0 ? sink_init(&sentry->stream_sink) : result;
-}
-
-/* Begins to write. `directory`: where the ring is, NULL: for this process alone. */
-static void begin_writing(struct sentry *sentry, const char *directory)
-{
-	int opened = ring_open(&sentry->ring, directory), result = opened;
-
-	if (opened >= 0)
-		result = start_sinks(sentry);
-	if (result < 0) {
-		fprintf(stderr, "holdfast-sentry: The console's threads cannot be started: %s.\n",
-		    strerror(-result));
-		exit(1);
-	}
-	sentry->has_sinks = true;
-	for (int i = 0; i < sentry->note_count; i++)
-		print_note(sentry, &sentry->notes[i]);
-	if (opened == RING_DAMAGED)
-		tell_unknown_loss(sentry);
-	if (directory != NULL && !ring_is_kept(&sentry->ring))
-		say_note(sentry, "The runtime directory has no room for what is read from the console and "
-		                 "not yet written: it is lost if this sentry is killed. Make room there.");
-}
-
-static void console_granted(struct handover *handover, bool locked)
-{
-	struct sentry *sentry = handover->context;
-	const struct settings *settings = sentry->worker.settings;
-	const char *runtime_dir = settings_string(settings, settings->runtime_dir);
-
-	if (!sentry->has_sinks) {
-		begin_writing(sentry, locked ? runtime_dir : NULL);
-	} else if (locked) {
-		sink_hold(&sentry->file_sink, true);
-		sink_hold(&sentry->stream_sink, true);
-		ring_move(&sentry->ring, runtime_dir);
-		sink_hold(&sentry->stream_sink, false);
-		sink_hold(&sentry->file_sink, false);
-	}
-	console_start(&sentry->console, handover->fd);
-}
-
-/* The gateway's console, or another one: what is left in the one before comes first. */
-static void console_came(struct sentry *sentry, int fd)
-{
-	struct stat stat;
-
-	if (fd < 0 || fstat(fd, &stat) < 0 || !S_ISFIFO(stat.st_mode) ||
-	    handover_is_of(&sentry->handover, fd))
-		return;
-	console_drain(&sentry->console, DRAIN_BYTES_MAX);
-	console_stop(&sentry->console);
-	handover_begin(&sentry->handover, fd);
-}
-
-/* The console is drained for as long as we hold it: a stuck terminal shall not keep the gateway waiting, nor
- * a stuck disk as long as there is room in the ring. */
-static void finish_sink(struct sentry *sentry, struct sink *sink, int64_t until_ms)
-{
-	do {
-		console_drain(&sentry->console, DRAIN_BYTES_MAX);
-		sink_finish(sink, FINISH_TURN_MS);
-	} while (!sink->is_joined && clock_boot_ms() < until_ms);
-}
 
 /* Our successor waits until this process is no more. What the sinks cannot write in time it finds in the
  * ring. */
@@ -141,14 +23,12 @@ static void finish(struct worker *worker)
 	int64_t began_ms = clock_boot_ms();
 
 	probe_stop(&sentry->probe);
+	senses_stop(&sentry->senses);
+	fallback_finish(&sentry->fallback);
 	/* Told to end while still waiting for a predecessor: that one ends as well, and what it leaves is
 	 * ours to write; or it goes on, and the console is its own. */
 	handover_wait(&sentry->handover, FINISH_MS / 4);
-	if (!sentry->has_sinks)
-		begin_writing(sentry, NULL);
-	finish_sink(sentry, &sentry->stream_sink, began_ms + FINISH_MS * 3 / 4);
-	finish_sink(sentry, &sentry->file_sink, began_ms + FINISH_MS);
-	console_report(&sentry->console);
+	writing_finish(sentry, began_ms + FINISH_MS * 3 / 4, began_ms + FINISH_MS);
 	loop_stop(&worker->loop);
 }
 
@@ -157,6 +37,7 @@ static void abandoned(struct worker *worker)
 	struct sentry *sentry = worker->context;
 
 	probe_stop(&sentry->probe);
+	senses_rest(&sentry->senses);
 	watch_set(&sentry->watch, false);
 }
 
@@ -164,6 +45,9 @@ static void gateway_started(struct sentry *sentry, const struct message_gateway 
 {
 	sentry->pid = gateway->pid;
 	sentry->port = gateway->port;
+	notify_gateway_started(&sentry->senses.notify, gateway);
+	memory_sense_begin(&sentry->senses.memory, gateway);
+	fallback_started(&sentry->fallback, gateway);
 	if (gateway->generation == sentry->current.generation)
 		return;
 	if (sentry->current.generation != 0 && sentry->current.end == UINT64_MAX) {
@@ -186,6 +70,8 @@ static void gateway_gone(struct sentry *sentry, const struct message_gateway *ga
 		sentry->boundary = sentry->current.end = sentry->console.tail.end;
 	}
 	probe_gateway_gone(&sentry->probe);
+	senses_gateway_gone(&sentry->senses);
+	fallback_gone(&sentry->fallback);
 }
 
 static const char *last_lines(const char *lines, size_t length, int count)
@@ -225,6 +111,12 @@ static void answer_words(struct sentry *sentry, const struct message_gateway *ga
 	if (answer.words.words == WORDS_CONTENTION)
 		words_name_holder(gateway->port != 0 ? gateway->port : sentry->port, answer.words.line,
 		    sizeof(answer.words.line));
+	/* Words that say nothing may belong to an exit code that does. */
+	answer.words.fallback =
+	    answer.words.words <= WORDS_CONFIG_INVALID && fallback_prepare(&sentry->fallback);
+	if (answer.words.words == WORDS_NONE && memory_sense_was_killed(&sentry->senses.memory, generation,
+	                                            answer.words.line, sizeof(answer.words.line)))
+		answer.words.words = WORDS_OOM_KILLED;
 	worker_send(&sentry->worker, MESSAGE_WORDS, &answer);
 }
 
@@ -242,6 +134,8 @@ static void message_came(struct worker *worker, const struct message *message, i
 		break;
 	case MESSAGE_PROBE_START:
 		probe_start(&sentry->probe, &message->gateway);
+		if (notify_is_ready(&sentry->senses.notify, message->gateway.generation))
+			probe_heard_ready(&sentry->probe);
 		break;
 	case MESSAGE_ASK_WORDS:
 		answer_words(sentry, &message->gateway);
@@ -250,10 +144,27 @@ static void message_came(struct worker *worker, const struct message *message, i
 		watch_set(&sentry->watch, message->watch.on != 0);
 		break;
 	case MESSAGE_NOTE:
-		say_note(sentry, message->note.text);
+		writing_say(sentry, message->note.text);
 		break;
 	case MESSAGE_CONSOLE:
-		console_came(sentry, passed_fd);
+		writing_console_came(sentry, passed_fd);
+		break;
+	case MESSAGE_NOTIFY:
+		notify_take(&sentry->senses.notify, passed_fd);
+		passed_fd = -1;
+		break;
+	case MESSAGE_LOOK:
+		if (message->look.pace_ms > 0 &&
+		    notify_gateway_is_up(&sentry->senses.notify, message->look.gateway.generation))
+			probe_heard_ready(&sentry->probe);
+		senses_look(&sentry->senses, &message->look);
+		fallback_look(&sentry->fallback, message->look.pace_ms);
+		break;
+	case MESSAGE_VALIDATE:
+		fallback_validate(&sentry->fallback);
+		break;
+	case MESSAGE_EXAMINE:
+		senses_examine(&sentry->senses, &message->examine);
 		break;
 	case MESSAGE_PING:
 		worker_send(worker, MESSAGE_PONG, &pong);
@@ -282,6 +193,8 @@ static void line_found(struct console *console, const char *line)
 	struct message message = {0};
 	int64_t now_ms = clock_boot_ms();
 
+	if (sentry->current.end == UINT64_MAX)
+		senses_line(&sentry->senses, line);
 	if (sentry->facts->listening_phrase != NULL && strstr(line, sentry->facts->listening_phrase) != NULL)
 		probe_heard_listening(&sentry->probe);
 	if (sentry->facts->channels_off_phrase != NULL &&
@@ -301,6 +214,7 @@ static void line_found(struct console *console, const char *line)
 	sentry->drain_told_ms = now_ms;
 	worker_send(&sentry->worker, MESSAGE_DRAIN_BEGAN, &message);
 	probe_drain_began(&sentry->probe, sentry->current.generation, sentry->pid, sentry->port);
+	fallback_restarts(&sentry->fallback);
 }
 
 static void lines_lost(struct console *console, const struct sink_losses *losses)
@@ -321,8 +235,10 @@ static void ready(struct probe *probe, uint64_t generation, const char *proof)
 	struct message message = {0};
 
 	sentry->ready_generation = generation;
+	senses_gateway_ready(&sentry->senses, probe->speaks_json);
 	message.gateway.generation = generation;
 	message.gateway.pid = probe->pid;
+	message.gateway.proved = probe->proved;
 	text_copy(message.gateway.note, sizeof(message.gateway.note), proof);
 	worker_send(&sentry->worker, MESSAGE_READY, &message);
 }
@@ -337,6 +253,40 @@ static void progress(struct probe *probe, uint64_t generation)
 	worker_send(&sentry->worker, MESSAGE_PROGRESS, &message);
 }
 
+static size_t last_lines_of_gateway(struct senses *senses, char *target)
+{
+	struct sentry *sentry = senses->context;
+
+	return tail_copy(&sentry->console.tail, sentry->current.begin, sentry->current.end, target);
+}
+
+/* sd_notify(3): READY=1. */
+static void said_ready(struct senses *senses)
+{
+	struct sentry *sentry = senses->context;
+
+	probe_heard_ready(&sentry->probe);
+}
+
+/* EXTEND_TIMEOUT_USEC= */
+static void asked_for_time(struct senses *senses)
+{
+	struct sentry *sentry = senses->context;
+
+	progress(&sentry->probe, sentry->current.generation);
+}
+
+/* STOPPING=1 */
+static void said_stopping(struct senses *senses, int64_t budget_ms)
+{
+	struct sentry *sentry = senses->context;
+	struct message message = {
+	    .drain = {.generation = sentry->current.generation, .budget_ms = budget_ms}};
+
+	worker_send(&sentry->worker, MESSAGE_DRAIN_BEGAN, &message);
+	probe_drain_began(&sentry->probe, sentry->current.generation, sentry->pid, sentry->port);
+}
+
 static void config_changed(struct watch *watch, const char *path)
 {
 	struct sentry *sentry = watch->context;
@@ -344,6 +294,7 @@ static void config_changed(struct watch *watch, const char *path)
 
 	text_copy(message.note.text, sizeof(message.note.text), path);
 	worker_send(&sentry->worker, MESSAGE_CONFIG_CHANGED, &message);
+	link_configuration_changed(&sentry->senses.link);
 }
 
 /* The words worth noticing as they come: each once. */
@@ -357,6 +308,11 @@ static void choose_phrases(struct sentry *sentry)
 		phrases[count++] = sentry->facts->listening_phrase;
 	if (sentry->facts->channels_off_phrase != NULL)
 		phrases[count++] = sentry->facts->channels_off_phrase;
+	if (sentry->facts->opens_inspector)
+		phrases[count++] = INSPECTOR_PHRASE;
+	for (const struct gateway_sign *sign = sentry->facts->signs; sign != NULL && sign->text != NULL;
+	     sign++)
+		phrases[count++] = sign->text;
 	for (const struct gateway_drain *drain = sentry->facts->drains; drain != NULL && drain->text != NULL;
 	     drain++) {
 		if (count > 0 && strcmp(phrases[count - 1], drain->text) == 0)
@@ -365,27 +321,6 @@ static void choose_phrases(struct sentry *sentry)
 			break;
 		phrases[count++] = drain->text;
 	}
-}
-
-static void prepare_sinks(struct sentry *sentry)
-{
-	const struct settings *settings = sentry->worker.settings;
-
-	logfile_init(
-	    &sentry->logfile, settings_string(settings, settings->state_dir), settings->retention.size_bytes);
-	stream_init(&sentry->stream, STDOUT_FILENO);
-	sentry->file_sink = (struct sink){.write = logfile_write,
-	    .context = &sentry->logfile,
-	    .slow_words = "the disk was too slow",
-	    .notice_prefix = "",
-	    .ring = &sentry->ring,
-	    .region = RING_FILE};
-	sentry->stream_sink = (struct sink){.write = stream_write,
-	    .context = &sentry->stream,
-	    .slow_words = "nobody read them fast enough",
-	    .notice_prefix = sentry->stream.is_journal ? "<4>" : "",
-	    .ring = &sentry->ring,
-	    .region = RING_STREAM};
 }
 
 static void wire(struct sentry *sentry)
@@ -412,7 +347,16 @@ static void wire(struct sentry *sentry)
 	probe_init(&sentry->probe);
 	sentry->watch.changed = config_changed;
 	watch_init(&sentry->watch);
-	sentry->handover.granted = console_granted;
+	sentry->senses.worker = &sentry->worker;
+	sentry->senses.facts = sentry->facts;
+	sentry->senses.last_lines = last_lines_of_gateway;
+	sentry->senses.ready = said_ready;
+	sentry->senses.progress = asked_for_time;
+	sentry->senses.draining = said_stopping;
+	sentry->senses.context = sentry;
+	senses_init(&sentry->senses);
+	fallback_init(&sentry->fallback, &sentry->worker, sentry->facts);
+	sentry->handover.granted = writing_granted;
 	handover_init(&sentry->handover);
 }
 
@@ -431,7 +375,7 @@ int sentry_init(struct sentry *sentry, struct error *why)
 	/* A file-size limit and a background terminal are failures of a sink, not reasons to end. */
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
-	prepare_sinks(sentry);
+	writing_prepare(sentry);
 	wire(sentry);
 	return 0;
 }

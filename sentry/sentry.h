@@ -6,10 +6,12 @@
 
 #include "gateway/gateway.h"
 #include "sentry/console.h"
+#include "sentry/fallback.h"
 #include "sentry/handover.h"
 #include "sentry/logfile.h"
 #include "sentry/probe.h"
 #include "sentry/ring.h"
+#include "sentry/senses.h"
 #include "sentry/sink.h"
 #include "sentry/stream.h"
 #include "sentry/watch.h"
@@ -42,6 +44,8 @@ struct sentry {
 	struct probe probe;
 	struct watch watch;
 	struct handover handover;
+	struct senses senses;
+	struct fallback fallback;
 
 	struct sentry_range current, previous;
 	uint64_t boundary; /* where the next gateway's lines begin */

@@ -139,6 +139,7 @@ static void list_descriptors(const struct supervisor *supervisor, int outcome_fd
 	descriptors_add(list, "runtime", supervisor->runtime_fd);
 	descriptors_add(list, "record", supervisor->record_fd);
 	descriptors_add(list, "console", supervisor->console.fd);
+	descriptors_add(list, "notify", supervisor->notify.fd);
 	commands_add(supervisor, list);
 	descriptors_add(list, CALLER_NAME, supervisor->change.caller_fd);
 	descriptors_add(list, OUTCOME_NAME, outcome_fd);

@@ -68,6 +68,9 @@ static void fill_status(const struct supervisor *supervisor, struct control_repl
 		text_copy(reply->reason, sizeof(reply->reason),
 		    "its channels are off after too many bad starts; it turns them on by itself within "
 		    "minutes");
+	reply->gateway.from_copy = supervisor->gateway.from_copy && machine->alive;
+	if (reply->gateway.from_copy && (machine->state == STATE_RUNNING || machine->state == STATE_STARTING))
+		fallback_sentence(supervisor, reply->reason, sizeof(reply->reason));
 	reply->real_ms = clock_real_ms();
 	reply->state_since_ms = to_real_ms(machine->since_ms);
 	if (machine->state == STATE_BACKING_OFF || machine->state == STATE_PARKED)
@@ -94,6 +97,7 @@ static void fill_status(const struct supervisor *supervisor, struct control_repl
 	reply->console.lines_dropped = supervisor->console.lines_dropped;
 	reply->console.bytes_discarded = supervisor->console.discarded_bytes;
 	reply->incident = machine->incident;
+	health_status(supervisor, &reply->health);
 }
 
 /* Asked by a process of the gateway's own tree? An agent's tool that runs `holdfast restart` is one. */

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/token.h"
 #include "supervise/supervisor.h"
+
+#define NODE_OPTIONS_MAX 4096
 
 static const char *const removed[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID",
     "LISTEN_FDS", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MAINPID",
@@ -58,8 +61,40 @@ static const char *value_of(const struct supervisor *supervisor, uint32_t count,
 	return NULL;
 }
 
+/* Without a token nobody could ask it anything over its WebSocket. One that cannot be made is no reason not
+ * to start it. */
+static int add_token(struct supervisor *supervisor, uint32_t *count, struct error *why)
+{
+	static char variable[sizeof(TOKEN_VARIABLE) + TOKEN_MAX] = TOKEN_VARIABLE "=";
+	char *value = variable + sizeof(TOKEN_VARIABLE);
+	struct error refused;
+
+	if (value_of(supervisor, *count, TOKEN_VARIABLE) != NULL ||
+	    token_ensure(supervisor->settings, value, TOKEN_MAX, &refused) < 0)
+		return 0;
+	return set(supervisor, count, variable, why);
+}
+
+/* What lets an autopsy open the inspector of a gateway that hangs: on a port nobody can guess, with its
+ * address told to the console only. Who sets a port of his own keeps it. */
+static int add_inspector(struct supervisor *supervisor, uint32_t *count, struct error *why)
+{
+	static char options[NODE_OPTIONS_MAX];
+	const char *given = value_of(supervisor, *count, "NODE_OPTIONS");
+	struct text text;
+
+	if (!supervisor->facts->opens_inspector || !supervisor->settings->health.autopsy ||
+	    (given != NULL && strstr(given, "--inspect") != NULL))
+		return 0;
+	text_init(&text, options, sizeof(options));
+	text_addf(&text, "NODE_OPTIONS=%s%s%s", given != NULL ? given : "", given != NULL ? " " : "",
+	    "--inspect-port=127.0.0.1:0 --inspect-publish-uid=stderr");
+	return text.truncated ? 0 : set(supervisor, count, options, why);
+}
+
 int environment_build(struct supervisor *supervisor, char **inherited, struct error *why)
 {
+	static struct notify_variables notify;
 	static char port[48], default_path[] = "PATH=/usr/local/bin:/usr/bin:/bin";
 	const struct settings *settings = supervisor->settings;
 	uint32_t count = 0;
@@ -74,9 +109,18 @@ int environment_build(struct supervisor *supervisor, char **inherited, struct er
 		snprintf(port, sizeof(port), "OPENCLAW_GATEWAY_PORT=%u", settings->gateway.port);
 		result = set(supervisor, &count, port, why);
 	}
+	notify_environment(supervisor, &notify); /* too long a path is refused where the socket is made */
+	if (result == 0 && notify.socket[0] != '\0')
+		result = set(supervisor, &count, notify.socket, why);
+	if (result == 0 && notify.watchdog[0] != '\0')
+		result = set(supervisor, &count, notify.watchdog, why);
 	for (uint32_t i = 0; result == 0 && i < settings->gateway.variable_count; i++)
 		result = set(supervisor, &count,
 		    (char *)settings_string(settings, settings->gateway.variables[i]), why);
+	if (result == 0 && settings->gateway.needs_token)
+		result = add_token(supervisor, &count, why);
+	if (result == 0)
+		result = add_inspector(supervisor, &count, why);
 	snprintf(supervisor->marker, sizeof(supervisor->marker), MARKER_VARIABLE "=");
 	if (result == 0)
 		result = set(supervisor, &count, supervisor->marker, why);

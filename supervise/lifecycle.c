@@ -199,7 +199,8 @@ static int spawn(struct supervisor *supervisor)
 	const struct settings *settings = supervisor->settings;
 	struct containment *containment = &supervisor->containment;
 	const struct spawn_plan plan = {.arguments = supervisor->arguments,
-	    .environment = supervisor->environment,
+	    .environment =
+	        supervisor->machine.fallback ? fallback_environment(supervisor) : supervisor->environment,
 	    .working_directory = settings_string(settings, settings->gateway.working_directory),
 	    .console = supervisor->console.path,
 	    /* A killed one that could not be made anew kills what is put into it. */
@@ -221,6 +222,7 @@ static int spawn(struct supervisor *supervisor)
 	supervisor->gateway.is_child = true;
 	supervisor->gateway.in_cgroup = spawned.in_cgroup;
 	supervisor->gateway.told_orphans = false;
+	supervisor->gateway.from_copy = supervisor->machine.fallback;
 	supervisor->gateway.channels_off_until_ms = 0;
 	supervisor->words[0] = '\0';
 	/* Not on record, it must not run: a closed gate ends it. */
@@ -267,6 +269,7 @@ static bool adopt(struct supervisor *supervisor, struct supervision_event *resul
 	supervisor->gateway.start_time = recorded->start_time;
 	supervisor->gateway.port = supervisor->record.port;
 	supervisor->gateway.started_real_ms = supervisor->record.started_real_ms;
+	supervisor->gateway.from_copy = supervisor->machine.fallback;
 	if (code < 0 && code != -ESRCH) {
 		file_close(&fd);
 		return false;
@@ -334,15 +337,34 @@ static void finish(struct supervisor *supervisor)
 
 /* Steps */
 
+static void tell_sentry(struct supervisor *supervisor, const struct supervision_action *action)
+{
+	struct message message = {0};
+	enum message_type type = MESSAGE_PROBE_START;
+
+	if (action->type == DO_WATCH_CONFIG) {
+		message.watch.on = action->value != 0;
+		type = MESSAGE_WATCH_CONFIG;
+	} else if (action->type == DO_EXAMINE) {
+		message.examine.generation = action->generation;
+		message.examine.may_open = action->value != 0;
+		type = MESSAGE_EXAMINE;
+	} else {
+		message.gateway.generation = action->generation;
+		message.gateway.pid = supervisor->gateway.pid;
+		message.gateway.start_time = supervisor->gateway.start_time;
+		message.gateway.port = supervisor->gateway.port;
+		if (action->type == DO_ASK_WORDS)
+			type = MESSAGE_ASK_WORDS;
+		else if (action->type == DO_VALIDATE)
+			type = MESSAGE_VALIDATE;
+	}
+	worker_say(supervisor, WORKER_SENTRY, type, &message, -1);
+}
+
 static bool carry_out(
     struct supervisor *supervisor, const struct supervision_action *action, struct supervision_event *result)
 {
-	struct message message = {0};
-
-	message.gateway.generation = action->generation;
-	message.gateway.pid = supervisor->gateway.pid;
-	message.gateway.start_time = supervisor->gateway.start_time;
-	message.gateway.port = supervisor->gateway.port;
 	switch (action->type) {
 	case DO_ADOPT:
 		return adopt(supervisor, result);
@@ -358,16 +380,15 @@ static bool carry_out(
 		world_pidfd_send_signal(
 		    supervisor->gateway.pid_fd, SIGCONT, NULL, 0); /* a stopped one cannot hear */
 		return false;
+	case DO_CONTINUE:
+		world_pidfd_send_signal(supervisor->gateway.pid_fd, SIGCONT, NULL, 0);
+		return false;
 	case DO_PROBE_START:
-		worker_say(supervisor, WORKER_SENTRY, MESSAGE_PROBE_START, &message, -1);
-		return false;
 	case DO_ASK_WORDS:
-		worker_say(supervisor, WORKER_SENTRY, MESSAGE_ASK_WORDS, &message, -1);
-		return false;
 	case DO_WATCH_CONFIG:
-		memset(&message, 0, sizeof(message));
-		message.watch.on = action->value != 0;
-		worker_say(supervisor, WORKER_SENTRY, MESSAGE_WATCH_CONFIG, &message, -1);
+	case DO_VALIDATE:
+	case DO_EXAMINE:
+		tell_sentry(supervisor, action);
 		return false;
 	case DO_RECORD:
 		narrate_record(supervisor, action);
@@ -409,6 +430,7 @@ void supervisor_step(struct supervisor *supervisor, struct supervision_event *ev
 		next = result;
 	}
 	workers_release(supervisor);
+	health_follow(supervisor);
 	loop_timer_arm(
 	    &supervisor->loop, &supervisor->machine_timer, supervision_deadline_ms(&supervisor->machine));
 }

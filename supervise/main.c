@@ -73,6 +73,7 @@ static void host_slept(struct loop *loop, int64_t slept_ms)
 	struct supervision_event event = {
 	    .type = ON_HOST_RESUMED, .generation = self->machine.generation, .value = slept_ms};
 
+	health_host_slept(self);
 	supervisor_step(self, &event);
 }
 
@@ -110,6 +111,10 @@ static void read_policy(struct supervisor *self)
 	policy->stop_timeout_ms = settings->gateway.stop_timeout_ms;
 	policy->startup_timeout_ms = settings->health.startup_timeout_ms;
 	policy->hang_grace_ms = settings->health.hang_grace_ms;
+	policy->asks_oom = true;
+	policy->autopsy = settings->health.autopsy;
+	policy->config_fallback = settings->gateway.config_fallback;
+	health_prepare(self);
 	for (uint32_t i = 0; i < settings->gateway.argument_count; i++)
 		self->arguments[i] = (char *)settings_string(settings, settings->gateway.arguments[i]);
 }
@@ -259,7 +264,7 @@ static int prepare(struct supervisor *self, struct error *why)
 {
 	int result;
 
-	self->gateway.pid_fd = self->gateway.death.fd = self->console.fd = -1;
+	self->gateway.pid_fd = self->gateway.death.fd = self->console.fd = self->notify.fd = -1;
 	self->settings = settings_map(SETTINGS_FD, why);
 	if (self->settings == NULL)
 		return why->code;
@@ -291,10 +296,14 @@ static int open_all(struct supervisor *self, bool found, struct error *why)
 	self->containment_source.fd = -1;
 	result = console_open(self, why);
 	if (result == 0)
+		result = notify_open(self, why);
+	if (result == 0)
 		result = commands_open(self, why);
 	if (result < 0) {
-		if (!found) /* else it is a living gateway's */
+		if (!found) { /* else they are a living gateway's */
 			console_close(self);
+			notify_close(self);
+		}
 		containment_release(&self->containment);
 	}
 	return result;
@@ -396,6 +405,7 @@ int main(int argc, char **argv)
 	commands_close(&supervisor);
 	listeners_close(&supervisor);
 	console_close(&supervisor);
+	notify_close(&supervisor);
 	containment_release(&supervisor.containment);
 	return result < 0 ? 1 : 0;
 }

@@ -62,8 +62,8 @@ static const char *const reasons[REASON_COUNT] = {
         ("{value} starts within {window} s ended badly, and after one more the gateway would "
          "leave its channels off (insist with \"holdfast start --force\")"),
     [REASON_PAUSED] = "Holdfast is paused (resume it with \"holdfast resume\")",
-    [REASON_HUNG] = "its event loop hung",
-    [REASON_DEAF] = "it accepted no new connections",
+    [REASON_HUNG] = "it hung",
+    [REASON_DEAF] = "no new connection to it has succeeded for three minutes",
     [REASON_WATCHDOG] = "it stopped sending the watchdog message it had promised",
     [REASON_STUCK_SESSIONS] = "several sessions were stuck",
     [REASON_MEMORY] = "it was about to run out of memory",
@@ -77,6 +77,11 @@ static const char *const reasons[REASON_COUNT] = {
     [REASON_UNKILLABLE] = "{value} of its processes cannot be killed",
     [REASON_UNKILLABLE_HOLDS] = "{value} of its processes cannot be killed and still hold its port or a lock",
     [REASON_RESTART_BUDGET] = "the gateway asked for more than 3 restarts within an hour",
+    [REASON_OUT_OF_MEMORY] = "its JavaScript heap was full{words}",
+    [REASON_OOM_KILLED] = "the kernel ended it because memory had run out",
+    [REASON_HOST_SLEPT] =
+        "the host had slept, and what goes unanswered meanwhile is no sign (it is looked at anew)",
+    [REASON_CONFIG_MENDED] = "its configuration is valid again",
 };
 
 static void fill_reason(const struct filler *filler, const char *place, struct text *text)
@@ -102,6 +107,8 @@ static void fill_reason(const struct filler *filler, const char *place, struct t
 		text_addf(text, " (%.200s)", asked);
 	else if (is(place, "words") && words[0] != '\0')
 		text_addf(text, ": \"%.200s\"", words);
+	else if (is(place, "seen"))
+		health_describe(supervisor, text);
 }
 
 void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value,
@@ -121,7 +128,8 @@ struct narration {
 };
 
 static const struct narration narrations[RECORD_COUNT] = {
-    [RECORD_STARTED] = {"gateway.started", SEVERITY_INFO, "The gateway was started (pid {pid}){because}."},
+    [RECORD_STARTED] = {"gateway.started", SEVERITY_INFO,
+        "The gateway was started (pid {pid}){copy}{because}."},
     [RECORD_READY] = {"gateway.ready", SEVERITY_INFO, "The gateway (pid {pid}) is ready after {duration}."},
     [RECORD_RECOVERED] = {"gateway.recovered", SEVERITY_INFO,
         "The gateway has recovered: it is ready again {duration} after the trouble began."},
@@ -144,10 +152,10 @@ static const struct narration narrations[RECORD_COUNT] = {
     [RECORD_RESTARTED_ITSELF] = {"gateway.restarted_itself", SEVERITY_INFO,
         "The gateway (pid {pid}) restarted itself in its own process."},
     [RECORD_SUSPECTED] = {"gateway.suspected", SEVERITY_WARNING,
-        "The gateway (pid {pid}) is looked at closely{because}."},
+        "The gateway (pid {pid}) is looked at closely{seen}."},
     [RECORD_CLEARED] = {"gateway.cleared", SEVERITY_INFO, "The gateway (pid {pid}) is well after all."},
     [RECORD_CONDEMNED] = {"gateway.condemned", SEVERITY_ERROR,
-        "The gateway (pid {pid}) is replaced{because}."},
+        "The gateway (pid {pid}) is replaced{because}{seen}."},
     [RECORD_ADOPTED] = {"gateway.adopted", SEVERITY_INFO,
         "The running gateway (pid {pid}) was adopted; it has not been touched."},
     [RECORD_ADOPT_REFUSED] = {"gateway.adoption_refused", SEVERITY_WARNING,
@@ -156,17 +164,46 @@ static const struct narration narrations[RECORD_COUNT] = {
     [RECORD_PAUSED] = {"supervisor.paused", SEVERITY_INFO,
         "Holdfast is paused {until}{because}: it starts, stops and replaces nothing by itself."},
     [RECORD_RESUMED] = {"supervisor.resumed", SEVERITY_INFO, "Holdfast acts again."},
+    [RECORD_CONTINUED] = {"gateway.continued", SEVERITY_WARNING,
+        "The gateway (pid {pid}) was stopped (SIGSTOP) and did not answer; it was told to continue."},
+    [RECORD_LEFT_ALONE] = {"gateway.left_alone", SEVERITY_WARNING,
+        "The gateway (pid {pid}) would be replaced{forbidden}."},
+    [RECORD_OUT_OF_MEMORY] = {"gateway.out_of_memory", SEVERITY_ERROR,
+        "The gateway ended for want of memory: {why}."},
+    [RECORD_FALLBACK] = {"gateway.config_fallback", SEVERITY_CRITICAL,
+        "The gateway now runs from the copy of its configuration that was kept when it was last well. "
+        "{mend}: it "
+        "is used again as soon as it is valid. The gateway refuses it{words}."},
+    [RECORD_RESTORED] = {"gateway.config_restored", SEVERITY_INFO,
+        "{file} is valid again: the gateway uses it from its next start on."},
 };
+
+static const char *config_file(const struct supervisor *supervisor)
+{
+	return settings_string(supervisor->settings, supervisor->settings->gateway.config_path);
+}
 
 static void add_mend(const struct supervisor *supervisor, enum supervision_reason reason, struct text *text)
 {
 	const char *command = supervisor->facts->migration_command;
-	const struct settings *settings = supervisor->settings;
 
 	if (reason == REASON_MIGRATION_REQUIRED && command != NULL)
 		text_addf(text, "Run: %s", command);
 	else
-		text_addf(text, "Mend %s", settings_string(settings, settings->gateway.config_path));
+		text_addf(text, "Mend %s", config_file(supervisor));
+}
+
+/* Why it is left alone though it is condemned: what happened meanwhile, or what is set. */
+static void add_forbidden(const struct supervision_action *action, const char *why, struct text *text)
+{
+	const char *setting = action->reason == REASON_STUCK_SESSIONS ? "onStuckSessions"
+	                      : action->reason == REASON_MEMORY       ? "onMemory"
+	                                                              : "onHang";
+
+	if (action->reason == REASON_PAUSED || action->reason == REASON_HOST_SLEPT)
+		text_addf(text, ", and is left alone, because %s", why);
+	else
+		text_addf(text, ", because %s, and gateway.autoRestart.%s forbids that", why, setting);
 }
 
 static void add_duration(const struct supervision_action *action, const char *before, struct text *text)
@@ -188,6 +225,9 @@ static void fill_narration(const struct filler *filler, const char *place, struc
 
 	if (is(place, "pid")) {
 		text_addf(text, "%d", filler->supervisor->gateway.pid);
+	} else if (is(place, "copy")) {
+		text_add(
+		    text, filler->supervisor->gateway.from_copy ? " from the copy of its configuration" : "");
 	} else if (is(place, "why") || is(place, "because")) {
 		narrate_reason(filler->supervisor, action->reason, action->reason_value, why, sizeof(why));
 		if (is(place, "because") && why[0] != '\0')
@@ -203,6 +243,13 @@ static void fill_narration(const struct filler *filler, const char *place, struc
 		text_add(text, action->reason == REASON_UNKILLABLE
 		                   ? "the start goes on without waiting for them"
 		                   : "the gateway cannot be started before they end");
+	} else if (is(place, "forbidden")) {
+		narrate_reason(filler->supervisor, action->reason, action->reason_value, why, sizeof(why));
+		add_forbidden(action, why, text);
+	} else if (is(place, "words") || is(place, "seen")) {
+		fill_reason(filler, place, text);
+	} else if (is(place, "file")) {
+		text_add(text, config_file(filler->supervisor));
 	} else if (is(place, "mend")) {
 		add_mend(filler->supervisor, action->reason, text);
 	}
@@ -253,10 +300,14 @@ void narrate_record(struct supervisor *supervisor, const struct supervision_acti
 	json_write_key(&json, "value");
 	json_write_integer(&json, action->value);
 	if (supervisor->words[0] != '\0' &&
-	    (action->record == RECORD_PARKED || action->record == RECORD_WAITING)) {
+	    (action->record == RECORD_PARKED || action->record == RECORD_WAITING ||
+	        action->record == RECORD_OUT_OF_MEMORY || action->record == RECORD_FALLBACK)) {
 		json_write_key(&json, "said");
 		json_write_string(&json, supervisor->words);
 	}
+	if (action->record == RECORD_SUSPECTED || action->record == RECORD_CONDEMNED ||
+	    action->record == RECORD_LEFT_ALONE)
+		health_write_evidence(supervisor, action->reason, &json);
 	if (supervisor->proof[0] != '\0' && action->record == RECORD_READY) {
 		json_write_key(&json, "proof");
 		json_write_string(&json, supervisor->proof);

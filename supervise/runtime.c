@@ -36,7 +36,7 @@ static bool is_whole(const struct supervisor *supervisor)
 	return fstat(supervisor->runtime_fd, &ours) == 0 && stat(path_of(supervisor), &there) == 0 &&
 	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino &&
 	       is_there(supervisor, RECORD_FILE_NAME) && is_there(supervisor, EVENTS_FILE_NAME) &&
-	       is_there(supervisor, CONTROL_SOCKET_NAME);
+	       is_there(supervisor, CONTROL_SOCKET_NAME) && notify_is_there(supervisor);
 }
 
 /* Those through which the next supervisor finds the workers. */
@@ -99,6 +99,8 @@ static int restore(struct supervisor *supervisor, struct error *why)
 		result = restore_events(supervisor, why);
 	if (result == 0)
 		result = commands_reopen(supervisor, why);
+	if (result == 0)
+		result = notify_reopen(supervisor, why);
 	if (result < 0)
 		return result;
 	supervisor_save(supervisor);

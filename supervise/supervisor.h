@@ -12,6 +12,9 @@
 #include "channel/control.h"
 #include "channel/message.h"
 #include "config/settings.h"
+#include "core/health.h"
+#include "core/memory.h"
+#include "core/orphans.h"
 #include "core/supervision.h"
 #include "gateway/gateway.h"
 #include "loop/loop.h"
@@ -93,8 +96,9 @@ struct supervisor {
 	struct supervision machine;
 	struct supervision_settings policy;
 	struct loop_timer machine_timer;
-	char words[MESSAGE_TEXT_MAX]; /* the gateway's last telling line */
-	char proof[MESSAGE_TEXT_MAX]; /* what the sentry took as ready; "" when nothing was asked */
+	char words[MESSAGE_TEXT_MAX];        /* the gateway's last telling line */
+	char fallback_why[MESSAGE_TEXT_MAX]; /* why its own configuration is not used; "" not known */
+	char proof[MESSAGE_TEXT_MAX];        /* what the sentry took as ready; "" when nothing was asked */
 	char operator_reason[CONTROL_REASON_MAX];
 	enum supervision_reason refused; /* by the step just made; REASON_NONE: not */
 
@@ -105,9 +109,25 @@ struct supervisor {
 		int64_t started_real_ms;
 		bool is_child, in_cgroup;
 		bool told_orphans;
+		bool from_copy;                /* it was started from the copy of its configuration */
 		int64_t channels_off_until_ms; /* CLOCK_BOOTTIME; 0: its channels are not known to be off */
 		struct loop_source death;
 	} gateway;
+
+	struct {
+		struct health_settings settings;
+		struct health health;
+		struct health_look look;       /* the last one */
+		struct health_verdict verdict; /* and what was made of it */
+		struct memory memory;
+		struct memory_verdict memory_verdict;
+		struct orphans orphans;
+		struct orphans_look orphans_look;
+		struct message_figures figures;
+		bool proved;         /* the start-up probe proved that the gateway answers what probes ask */
+		uint64_t generation; /* the sentry looks at this gateway */
+		int64_t pace_ms;     /* so often; 0: not */
+	} health;
 
 	int state_fd, runtime_fd, lock_fd, record_fd;
 	bool is_trial;
@@ -126,6 +146,14 @@ struct supervisor {
 		int64_t lines_told_ms; /* 0: never */
 		char path[PATH_MAX];
 	} console;
+
+	struct {
+		int fd; /* -1: the gateway's kind does not speak sd_notify, or no address holds the socket's
+		           name */
+		struct loop_source source;
+		struct loop_timer timer;
+		bool discarding, pinged, ponged;
+	} notify;
 
 	struct supervised_worker workers[WORKER_COUNT];
 	struct leaving_worker leaving[LEAVING_WORKERS_MAX];
@@ -283,12 +311,45 @@ void narrate_channels_off(struct supervisor *supervisor, const char *line);
 void narrate_reason(const struct supervisor *supervisor, enum supervision_reason reason, int64_t value,
     char *target, size_t size);
 
+/* health.c */
+void health_prepare(struct supervisor *supervisor);
+/* The machine may be elsewhere now: looks are begun, made quicker or slower, or ended. */
+void health_follow(struct supervisor *supervisor);
+/* A new sentry knows of no looks. */
+void health_tell_sentry(struct supervisor *supervisor);
+void health_host_slept(struct supervisor *supervisor);
+/* What the sentry says of how the gateway is. */
+void health_said(struct supervisor *supervisor, const struct message *message);
+void health_status(const struct supervisor *supervisor, struct control_health *status);
+/* Adds what a verdict for this reason rests on, as members of the JSON object under way. */
+void health_write_evidence(
+    const struct supervisor *supervisor, enum supervision_reason reason, struct text *json);
+/* Adds ": no answer for 45 s, and its main thread never paused" to a sentence; nothing where there is none.
+ */
+void health_describe(const struct supervisor *supervisor, struct text *text);
+
 /* console.c */
 int console_open(struct supervisor *supervisor, struct error *why);
 void console_sentry_back(struct supervisor *supervisor);
 void console_ponged(struct supervisor *supervisor);
 void console_lines_dropped(struct supervisor *supervisor, const struct message_dropped *dropped);
 void console_close(struct supervisor *supervisor);
+
+/* notify.c */
+/* "NAME=value", or "": not wanted. */
+struct notify_variables {
+	char socket[144], watchdog[48];
+};
+
+int notify_open(struct supervisor *supervisor, struct error *why);
+/* Anew, in a directory made anew. */
+int notify_reopen(struct supervisor *supervisor, struct error *why);
+bool notify_is_there(const struct supervisor *supervisor);
+void notify_sentry_back(struct supervisor *supervisor);
+void notify_ponged(struct supervisor *supervisor);
+/* What a gateway is told of it. Returns 0, or -ENAMETOOLONG where no address holds its path. */
+int notify_environment(const struct supervisor *supervisor, struct notify_variables *variables);
+void notify_close(struct supervisor *supervisor);
 
 /* commands.c */
 int commands_open(struct supervisor *supervisor, struct error *why);
@@ -333,6 +394,16 @@ int ownership_runtime(struct supervisor *supervisor, struct error *why);
 int ownership_record(struct supervisor *supervisor, struct error *why);
 /* Refuses when another owns the gateway: something listens on its port, or holds its lock. */
 int ownership_check(struct supervisor *supervisor, struct error *why);
+
+/* fallback.c */
+/* The gateway's environment for a start from the copy of its configuration. */
+char **fallback_environment(struct supervisor *supervisor);
+/* While starts are from the copy: asks the sentry, which watches no files of a new gateway and may be new
+ * itself, to watch them, and whether they are valid by now. */
+void fallback_watch(struct supervisor *supervisor);
+void fallback_validated(struct supervisor *supervisor, const struct message_validated *validated);
+/* For the status, of a gateway that was started from the copy: why it is so, and what to do. */
+void fallback_sentence(const struct supervisor *supervisor, char *target, size_t size);
 
 /* environment.c */
 int environment_build(struct supervisor *supervisor, char **inherited, struct error *why);

@@ -13,7 +13,15 @@
 
 #define WORKER_MESSAGES_A_TURN 64 /* one that speaks without end keeps us from nothing */
 
-static enum exit_verdict verdict_of(uint32_t words)
+/* The kernel's killer sends SIGKILL; a shell around the gateway makes 137 of it, and of one that is no child
+ * of ours nobody knows. */
+static bool was_killed(const struct supervision_exit *exit)
+{
+	return exit->kind == EXIT_UNKNOWN || (exit->kind == EXIT_SIGNAL && exit->value == SIGKILL) ||
+	       (exit->kind == EXIT_CODE && exit->value == 128 + SIGKILL);
+}
+
+static enum exit_verdict verdict_of(uint32_t words, const struct supervision_exit *exit)
 {
 	switch (words) {
 	case WORDS_CONFIG_INVALID:
@@ -22,6 +30,10 @@ static enum exit_verdict verdict_of(uint32_t words)
 		return VERDICT_MIGRATION_REQUIRED;
 	case WORDS_CONTENTION:
 		return VERDICT_CONTENTION;
+	case WORDS_OUT_OF_MEMORY:
+		return VERDICT_OUT_OF_MEMORY;
+	case WORDS_OOM_KILLED:
+		return was_killed(exit) ? VERDICT_OOM_KILLED : VERDICT_CRASH;
 	default:
 		return VERDICT_CRASH;
 	}
@@ -34,6 +46,7 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 	switch (message->type) {
 	case MESSAGE_READY:
 		event.type = ON_READY;
+		supervisor->health.proved = message->gateway.proved != 0;
 		text_copy(supervisor->proof, sizeof(supervisor->proof), message->gateway.note);
 		supervisor_step(supervisor, &event);
 		supervisor->proof[0] = '\0';
@@ -44,8 +57,14 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 	case MESSAGE_WORDS:
 		event.type = ON_WORDS;
 		event.generation = message->words.generation;
-		event.verdict = verdict_of(message->words.words);
-		text_copy(supervisor->words, sizeof(supervisor->words), message->words.line);
+		event.verdict = verdict_of(message->words.words, &supervisor->machine.last_exit);
+		event.fallback = message->words.fallback != 0;
+		/* That it was the kernel's killer is true only of what was killed. */
+		if (message->words.words != WORDS_OOM_KILLED || event.verdict == VERDICT_OOM_KILLED)
+			text_copy(supervisor->words, sizeof(supervisor->words), message->words.line);
+		if (event.fallback)
+			text_copy(
+			    supervisor->fallback_why, sizeof(supervisor->fallback_why), message->words.line);
 		break;
 	case MESSAGE_DRAIN_BEGAN:
 		event.type = ON_DRAIN_BEGAN;
@@ -64,8 +83,13 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 		return;
 	case MESSAGE_PONG:
 		console_ponged(supervisor);
+		notify_ponged(supervisor);
+		return;
+	case MESSAGE_VALIDATED:
+		fallback_validated(supervisor, &message->validated);
 		return;
 	default:
+		health_said(supervisor, message);
 		return;
 	}
 	supervisor_step(supervisor, &event);
@@ -119,6 +143,7 @@ static void say_gateway(struct supervisor *supervisor, enum worker_index index)
 	message.gateway.pid = supervisor->gateway.pid;
 	message.gateway.start_time = supervisor->gateway.start_time;
 	message.gateway.port = supervisor->gateway.port;
+	message.gateway.fallback = supervisor->gateway.from_copy;
 	worker_say(supervisor, index, MESSAGE_GATEWAY_STARTED, &message, supervisor->gateway.pid_fd);
 }
 
@@ -126,6 +151,7 @@ void workers_announce_gateway(struct supervisor *supervisor)
 {
 	for (int i = 0; i < WORKER_COUNT; i++)
 		say_gateway(supervisor, (enum worker_index)i);
+	fallback_watch(supervisor);
 }
 
 void workers_tell_gateway(struct supervisor *supervisor, enum worker_index index)
@@ -148,6 +174,8 @@ void workers_tell_gateway(struct supervisor *supervisor, enum worker_index index
 		message.gateway.port = supervisor->gateway.port;
 		worker_say(supervisor, index, MESSAGE_PROBE_START, &message, -1);
 	}
+	fallback_watch(supervisor);
+	health_tell_sentry(supervisor);
 }
 
 /* All that a worker must know, and would not know if it was not there when it was said. */
@@ -158,6 +186,8 @@ static void brief(struct supervisor *supervisor, enum worker_index index)
 	listeners_put(supervisor, supervisor->workers[index].channel_fd);
 	if (index == WORKER_SENTRY)
 		worker_say(supervisor, index, MESSAGE_CONSOLE, &message, supervisor->console.fd);
+	if (index == WORKER_SENTRY && supervisor->notify.fd >= 0)
+		worker_say(supervisor, index, MESSAGE_NOTIFY, &message, supervisor->notify.fd);
 	workers_tell_gateway(supervisor, index);
 }
 
@@ -171,6 +201,7 @@ void worker_is_ready(struct supervisor *supervisor, struct supervised_worker *wo
 	workers_release_surplus(supervisor, worker);
 	if (index == WORKER_SENTRY) {
 		console_sentry_back(supervisor);
+		notify_sentry_back(supervisor);
 		events_send(supervisor);
 	} else if (index == WORKER_RECORDER) {
 		events_store_state(supervisor, true, "");

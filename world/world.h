@@ -53,9 +53,11 @@ struct clone_args;
 	CALL(int, fchmod, (int fd, mode_t mode), fchmod(fd, mode), -1) \
 	CALL(int, flock, (int fd, int operation), flock(fd, operation), -1) \
 	CALL(pid_t, fork, (void), fork(), -1) \
+	CALL(int, fsync, (int fd), fsync(fd), -1) \
 	CALL(int, ftruncate, (int fd, off_t length), ftruncate(fd, length), -1) \
 	CALL(int, inotify_add_watch, (int fd, const char *path, uint32_t mask), inotify_add_watch(fd, path, mask), -1) \
 	CALL(int, inotify_init1, (int flags), inotify_init1(flags), -1) \
+	CALL(int, kill, (pid_t pid, int number), kill(pid, number), -1) \
 	CALL(int, listen, (int fd, int backlog), listen(fd, backlog), -1) \
 	CALL(int, madvise, (void *start, size_t length, int advice), madvise(start, length, advice), -1) \
 	CALL(int, memfd_create, (const char *name, unsigned int flags), memfd_create(name, flags), -1) \

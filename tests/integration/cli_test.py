@@ -27,7 +27,7 @@ import traceback
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 HOLDFAST = str(BUILD / "holdfast")
-COMMANDS = ["run", "status", "events", "start", "stop", "restart", "pause", "resume", "reload", "upgrade", "check",
+COMMANDS = ["run", "status", "events", "explain", "start", "stop", "restart", "pause", "resume", "reload", "upgrade", "check",
             "completion", "version", "help"]
 TESTS = []
 DEADLINE_S = 30

@@ -51,6 +51,7 @@ class Supervisor:
     def __init__(self, directory, *options):
         self.directory, self.options = directory, options
         self.last, self.acknowledged, self.dropped_below = 0, 0, 1
+        self.sent = {}
         self.harness = None
         self.store_messages = []
 
@@ -77,20 +78,23 @@ class Supervisor:
         except BrokenPipeError:
             pass
 
-    def send(self, sequence, kind="gateway.waiting", incident=0, oldest=None, reason=None):
-        self.say("EVENT", LIFE, sequence, self.oldest() if oldest is None else oldest, int(time.time() * 1000), incident, 1,
-                 kind, reason or f"Event {sequence} happened.", json.dumps({"sequence": sequence}))
+    def send(self, sequence, kind="gateway.waiting", incident=0, oldest=None, reason=None, severity=1, time_ms=None,
+             evidence=None):
+        self.say("EVENT", LIFE, sequence, self.oldest() if oldest is None else oldest, time_ms or int(time.time() * 1000),
+                 incident, severity, kind, reason or f"Event {sequence} happened.",
+                 json.dumps({"sequence": sequence} if evidence is None else evidence))
 
     def oldest(self):
         return max(self.acknowledged + 1, self.dropped_below)
 
     def event(self, **more):
         self.last += 1
+        self.sent[self.last] = more
         self.send(self.last, **more)
 
     def resend(self):
         for sequence in range(self.oldest(), self.last + 1):
-            self.send(sequence)
+            self.send(sequence, **self.sent.get(sequence, {}))
 
     def take(self, message):
         if message is None:
@@ -638,7 +642,7 @@ def how_fast_it_is_for_information(directory):
           f" ratio {floor_s / ours_s:.2f}")
 
 
-def main():
+def main(tests):
     print(f"1..{len(tests)}")
     print(f"# seed {SEED}")
     failed = 0
@@ -664,4 +668,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(tests))

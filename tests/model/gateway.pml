@@ -6,6 +6,7 @@
  *
  * Left out, because it changes nothing here: back-off, boot budget, parking and pauses (they put a start off),
  * probes (the state of health is judged anew by each life), and processes that the kernel does not let go.
+ * What is condemned and has had its inspector opened is saved as asked to end before that: here it is.
  * Time is left out too: a deadline may pass at any moment, except the 2 s that a supervisor waits for the lock and
  * the 200 ms it waits for the execution, which are longer than a cloned child takes for what it does then.
  *

@@ -48,7 +48,7 @@ static void adopt(struct world *world)
 }
 
 /* Until it is on record the child waits at a gate: with the supervisor's death it ends, and was none. */
-static void spawn(struct world *world, uint64_t generation)
+static void spawn(struct world *world, uint64_t generation, bool from_copy)
 {
 	struct supervision_event event = {.type = ON_SPAWNED};
 	uint32_t life = world->lives;
@@ -56,7 +56,7 @@ static void spawn(struct world *world, uint64_t generation)
 
 	if (dies_now(world, "the supervisor is killed before the child is on record", 0))
 		return;
-	if (gateway_spawn(world, generation, &error)) {
+	if (gateway_spawn(world, generation, from_copy, &error)) {
 		world->knows_gateway = true;
 		world_save(world);
 		world->gateway.alive =
@@ -96,7 +96,7 @@ static void carry_out_one(struct world *world, const struct supervision_action *
 		adopt(world);
 		break;
 	case DO_SPAWN:
-		spawn(world, action->generation);
+		spawn(world, action->generation, action->value != 0);
 		break;
 	case DO_TERMINATE:
 		gateway_terminate(world);
@@ -112,6 +112,14 @@ static void carry_out_one(struct world *world, const struct supervision_action *
 		break;
 	case DO_WATCH_CONFIG:
 		world->watches_config = action->value != 0;
+		break;
+	case DO_VALIDATE:
+		sentry_validate(world);
+		break;
+	case DO_EXAMINE:
+		sentry_examine(world, action->generation, action->value != 0);
+		break;
+	case DO_CONTINUE: /* of what may have been stopped only */
 		break;
 	case DO_RECORD:
 		record(world, action);

@@ -66,6 +66,15 @@ static const struct {
         "a wait is neither shortened nor lengthened by the supervisor's death"},
     [CHECK_ORDERS_OUTLIVE] = {"orders-outlive",
         "what was asked for and answered is carried out, by the next life too, in the time it was given"},
+    [CHECK_EXAMINATION] = {"examination", "what is examined before its end is condemned on record, and not "
+                                          "examined for longer than is allowed"},
+    [CHECK_OPENED_IS_REPLACED] = {"opened-is-replaced",
+        "a gateway whose inspector was opened is ended, whatever happens"},
+    [CHECK_MEMORY_IS_NAMED] = {"memory-is-named",
+        "that a gateway ran out of memory is recorded only when its words, or the kernel's, say so"},
+    [CHECK_FALLBACK] = {"fallback",
+        "a start is from the copy of the configuration after the file was refused, until it is valid, and "
+        "not otherwise"},
 };
 
 const char *check_name(enum check check)
@@ -199,7 +208,11 @@ static void check_spawn(struct world *world, const struct supervision_action *ac
 		checks_violate(world, CHECK_BACK_OFF,
 		    "a start %" PRId64 " ms too early for the %u failures before it",
 		    checks->kept.not_before_ms - checks->now_ms, checks->kept.attempts[checks->kept.cause]);
+	if (checks->kept.fallback != (action->value != 0))
+		checks_violate(world, CHECK_FALLBACK, "a start from the %s",
+		    action->value != 0 ? "copy, and the file was not refused" : "file, which was refused");
 	check_budget(world);
+	checks->kept.died_of_memory = false;
 	checks->kept.generation = action->generation;
 	checks->kept.insisted = checks->kept.planned = false;
 	checks->kept.not_before_ms = 0;
@@ -225,7 +238,7 @@ static void check_kill(struct world *world, const struct supervision_action *act
 		    action->type == DO_TERMINATE ? "SIGTERM" : "SIGKILL");
 	if (checks->saved.gateway.asked_ms == 0)
 		checks_violate(world, CHECK_SAVED, "it is ended, and that is not saved");
-	if (action->type == DO_KILL_TREE && !gateway->forced && !gateway->overdue &&
+	if (action->type == DO_KILL_TREE && !gateway->forced && !gateway->overdue && !gateway->no_grace &&
 	    (gateway->terminated_ms == 0 || checks->now_ms < gateway->asked_ms + gateway->grace_ms ||
 	        checks->now_ms < gateway->terminated_ms + least_ms))
 		checks_violate(world, CHECK_GRACE_RESPECTED,
@@ -313,6 +326,10 @@ static void check_kept(struct world *world)
 		checks_violate(world, CHECK_SAVED, "that it was asked to end is not saved");
 	if (kept->waits_until_ms != saved->waits_until_ms)
 		checks_violate(world, CHECK_SAVED, "how long it waits is not saved");
+	if (world->gateway.alive && kept->gateway.opened != saved->gateway.opened)
+		checks_violate(world, CHECK_SAVED, "that its inspector may be open is not saved");
+	if (kept->fallback != saved->fallback)
+		checks_violate(world, CHECK_SAVED, "from which configuration it starts is not saved");
 	if (kept->gateway.ready != saved->gateway.ready && world->gateway.alive)
 		checks_violate(world, CHECK_SAVED, "that it has been ready is not saved");
 }
@@ -388,7 +405,8 @@ static void check_noticed(
 {
 	const struct supervision *machine = &world->machine;
 	bool is_up = machine->state == STATE_STARTING || machine->state == STATE_RUNNING ||
-	             machine->state == STATE_SUSPECT || machine->state == STATE_DRAINING;
+	             machine->state == STATE_SUSPECT || machine->state == STATE_EXAMINING ||
+	             machine->state == STATE_DRAINING;
 
 	if (event->type == ON_READY && before == STATE_STARTING && event->generation == machine->generation &&
 	    world->gateway.alive && machine->state != STATE_RUNNING)
@@ -412,4 +430,5 @@ void checks_settled(struct world *world, const struct supervision_event *event, 
 	check_saved(world);
 	check_down(world, event);
 	checks_lives_settled(world, event);
+	checks_examine_settled(world, event);
 }

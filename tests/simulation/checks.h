@@ -35,6 +35,10 @@ enum check {
 	CHECK_INSIDE_BUDGET,
 	CHECK_WAIT_OUTLIVES,
 	CHECK_ORDERS_OUTLIVE,
+	CHECK_EXAMINATION,
+	CHECK_OPENED_IS_REPLACED,
+	CHECK_MEMORY_IS_NAMED,
+	CHECK_FALLBACK,
 	CHECK_COUNT
 };
 
@@ -44,6 +48,9 @@ enum check {
 /* What the gateway that runs or ran last has a right to. */
 struct checks_gateway {
 	bool asked, forced, condemned, overdue; /* why it may be ended */
+	bool examined;                          /* it was condemned to be examined first */
+	bool opened;                            /* its inspector may be open */
+	bool no_grace;                          /* it may be killed without SIGTERM */
 	bool ready;
 	bool end_known;     /* its end was reported */
 	bool restart_asked; /* while its identity was being proved */
@@ -59,6 +66,8 @@ struct checks_kept {
 	bool wish; /* people want it up */
 	bool finishing, insisted, planned;
 	bool promised; /* planned because somebody asked for it, and was answered */
+	bool fallback; /* starts are from the copy of the configuration */
+	bool died_of_memory;
 	enum restart_cause cause;
 	bool first_was_ready; /* the run that ended had been ready */
 	int64_t paused_until_ms, not_before_ms;
@@ -79,7 +88,7 @@ struct checks {
 	struct checks_kept kept, saved; /* now, and when the machine was saved last */
 	bool life_begins;               /* no event has reached it */
 	bool was_known;                 /* checks_was_ending before this event */
-	int64_t judge_after_ms, kill_began_ms, adopted_ms;
+	int64_t judge_after_ms, kill_began_ms, adopted_ms, examine_began_ms;
 
 	uint32_t boot_count;
 	int64_t boots_ms[CHECK_BOOTS_KEPT];
@@ -135,6 +144,16 @@ void checks_lives(
     struct world *world, const struct supervision_event *event, const struct supervision_actions *actions);
 void checks_lives_settled(struct world *world, const struct supervision_event *event);
 bool checks_was_ending(const struct checks *checks);
+/* checks_examine.c: what is examined before its end, and starts from the copy of the configuration. */
+void checks_examine(struct world *world, const struct supervision_event *event, enum supervision_state before,
+    const struct supervision_actions *actions);
+void checks_examine_settled(struct world *world, const struct supervision_event *event);
+int64_t checks_grace_ms(const struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_actions *actions);
+bool checks_has_record(const struct supervision_actions *actions, enum supervision_record record);
+enum restart_cause checks_cause_of(enum supervision_reason reason);
+/* Whether the verdict stands: to be examined is not to be given up yet. */
+bool checks_is_condemned(const struct checks_gateway *gateway);
 bool checks_ended_unasked(const struct checks *checks, const struct supervision_event *event);
 
 #endif

@@ -13,7 +13,7 @@ bool checks_was_ending(const struct checks *checks)
 {
 	const struct checks_gateway *gateway = &checks->kept.gateway;
 
-	return gateway->asked_ms != 0 || gateway->end_known || gateway->restart_asked;
+	return gateway->asked_ms != 0 || gateway->end_known || gateway->restart_asked || gateway->opened;
 }
 
 /* Whoever starts a supervisor again that was told to end wants the gateway up, and that is a first start. */
@@ -41,6 +41,9 @@ void checks_new_life(struct world *world)
 	if (gateway->asked_ms == 0) {
 		gateway->asked = !checks->kept.wish || gateway->restart_asked;
 		gateway->forced &= gateway->restart_asked;
+		gateway->condemned = gateway->condemned && gateway->opened; /* else it is judged anew */
+		gateway->examined = gateway->examined && gateway->opened;
+		gateway->no_grace = false;
 	}
 	if (!checks_was_ending(checks))
 		checks->kept.planned = false;
@@ -115,7 +118,8 @@ void checks_lives(
 	if (event->type != ON_ADOPTED)
 		return;
 	checks->adopted_ms = checks->now_ms;
-	if ((checks->kept.gateway.asked_ms != 0 || checks->kept.gateway.restart_asked) &&
+	if ((checks->kept.gateway.asked_ms != 0 || checks->kept.gateway.restart_asked ||
+	        checks->kept.gateway.opened) &&
 	    after != STATE_DRAINING && after != STATE_KILLING)
 		checks_violate(world, CHECK_ORDERS_OUTLIVE, "it had been asked to end, and is %s now",
 		    supervision_state_name(after));

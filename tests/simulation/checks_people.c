@@ -8,7 +8,7 @@
 bool checks_is_up(enum supervision_state state)
 {
 	return state == STATE_STARTING || state == STATE_RUNNING || state == STATE_SUSPECT ||
-	       state == STATE_DRAINING;
+	       state == STATE_EXAMINING || state == STATE_DRAINING;
 }
 
 bool checks_has_action(const struct supervision_actions *actions, enum supervision_action_type type)

@@ -14,14 +14,6 @@
 #define HEALTHY_BEFORE_EXIT_MS 10000
 #define UNKILLABLE_AFTER_MS    30000
 
-static bool has_record(const struct supervision_actions *actions, enum supervision_record record)
-{
-	for (uint32_t i = 0; i < actions->count; i++)
-		if (actions->list[i].type == DO_RECORD && actions->list[i].record == record)
-			return true;
-	return false;
-}
-
 static void note_host_and_sentry(
     struct world *world, const struct supervision_event *event, enum supervision_state before)
 {
@@ -42,24 +34,18 @@ static void note_host_and_sentry(
 		checks->kept.gateway.started_ms = checks->kept.gateway.moved_ms = checks->now_ms;
 }
 
-static enum restart_cause cause_of(enum supervision_reason reason)
-{
-	return reason == REASON_STUCK_SESSIONS ? RESTART_STUCK_SESSIONS
-	       : reason == REASON_MEMORY       ? RESTART_MEMORY
-	                                       : RESTART_HANG;
-}
-
 static bool is_verdict_allowed(const struct world *world, const struct supervision_event *event,
     enum supervision_state before, const struct supervision_action *action)
 {
 	const struct checks *checks = &world->checks;
 	const struct checks_gateway *gateway = &checks->kept.gateway;
 
-	if (action->value == 0 || !world->settings.restart_on[cause_of(action->reason)])
+	if (action->value == 0 || !world->settings.restart_on[checks_cause_of(action->reason)])
 		return false;
 	if (event->type == ON_CONDEMNED)
 		return event->value != 0 && event->generation == checks->kept.generation &&
-		       event->reason == action->reason && checks->now_ms >= checks->judge_after_ms;
+		       event->reason == action->reason && checks->now_ms >= checks->judge_after_ms &&
+		       (before != STATE_STARTING || gateway->ready);
 	if (event->type != ON_TIMER)
 		return false;
 	if (before == STATE_STARTING)
@@ -93,7 +79,9 @@ static void check_condemned(struct world *world, const struct supervision_event 
 	gateway->evidence = action->value;
 	gateway->overdue |= action->reason == REASON_OWN_DRAIN_OVERDUE;
 	gateway->grace_ms = at_once ? world->settings.hang_grace_ms : DRAIN_FIRST_MS;
-	checks->kept.cause = cause_of(action->reason);
+	gateway->no_grace = at_once && world->settings.hang_grace_ms == 0;
+	checks->kept.died_of_memory = false;
+	checks->kept.cause = checks_cause_of(action->reason);
 	checks->kept.planned = checks->kept.promised = false;
 }
 
@@ -102,7 +90,7 @@ bool checks_ended_unasked(const struct checks *checks, const struct supervision_
 	const struct checks_gateway *gateway = &checks->kept.gateway;
 	bool held = gateway->ready && checks->now_ms - gateway->ready_ms >= HEALTHY_BEFORE_EXIT_MS;
 
-	return !gateway->asked && !gateway->condemned &&
+	return !gateway->asked && !checks_is_condemned(gateway) &&
 	       !(event->exit.kind == EXIT_CODE && event->exit.value == 0 && held);
 }
 
@@ -129,8 +117,9 @@ static void note_end(struct world *world, const struct supervision_event *event)
 	checks->kept.first_was_ready = gateway->ready;
 	gateway->end_known = true;
 	checks->exit = event->exit;
-	if (gateway->asked || gateway->condemned)
+	if (gateway->asked || checks_is_condemned(gateway))
 		return;
+	checks->kept.died_of_memory = false;
 	checks->kept.promised = false;
 	checks->kept.cause = RESTART_CRASH;
 	checks->kept.planned = !checks_ended_unasked(checks, event);
@@ -158,7 +147,7 @@ static void note_stopped(struct world *world, const struct supervision_action *a
 
 	checks->kept.stopped_for = action->reason;
 	if (action->reason == REASON_CRASH_RESTART_OFF && !checks->kept.planned &&
-	    !world->settings.restart_on[checks->kept.cause])
+	    !world->settings.restart_on[checks->kept.died_of_memory ? RESTART_CRASH : checks->kept.cause])
 		checks->kept.wish = false;
 }
 
@@ -170,6 +159,7 @@ static void note_gone(struct checks *checks)
 	checks->kept.gateway.end_known = true;
 	if (checks->was_known)
 		return;
+	checks->kept.died_of_memory = false;
 	checks->kept.cause = RESTART_CRASH;
 	checks->kept.planned = false;
 }
@@ -245,6 +235,7 @@ static void note_record(struct world *world, const struct supervision_event *eve
 		note_end(world, event);
 		break;
 	case RECORD_START_FAILED:
+		checks->kept.died_of_memory = false;
 		checks->kept.cause = RESTART_CRASH;
 		checks->kept.planned = checks->kept.first_was_ready = false;
 		break;
@@ -327,15 +318,20 @@ static void check_words(struct world *world, const struct supervision_event *eve
 	static const enum supervision_reason parks[] = {[VERDICT_CRASH] = REASON_NONE,
 	    [VERDICT_CONFIG_INVALID] = REASON_CONFIG_INVALID,
 	    [VERDICT_MIGRATION_REQUIRED] = REASON_MIGRATION_REQUIRED,
-	    [VERDICT_CONTENTION] = REASON_NONE};
+	    [VERDICT_CONTENTION] = REASON_NONE,
+	    [VERDICT_OUT_OF_MEMORY] = REASON_NONE,
+	    [VERDICT_OOM_KILLED] = REASON_NONE};
 	struct checks *checks = &world->checks;
 	enum supervision_state after = world->machine.state;
 
-	if (event->type == ON_WORDS && before == STATE_KILLING &&
-	    event->generation == checks->kept.generation && checks->words_asked_ms != 0) {
+	if (event->type == ON_WORDS && before == STATE_KILLING && world->settings.reads_words &&
+	    checks->exit.kind == EXIT_CODE && event->generation == checks->kept.generation &&
+	    checks->words_asked_ms != 0) {
 		/* A wait that the host slept through is longer: then it may listen, and need not. */
 		if (checks->now_ms < checks->words_asked_ms + WORDS_WAIT_MS)
 			checks->must_park = parks[event->verdict];
+		if (checks_has_record(actions, RECORD_FALLBACK))
+			checks->must_park = REASON_NONE;
 		checks->may_park |= parks[event->verdict] != REASON_NONE;
 		checks->words_asked_ms = 0;
 	}
@@ -390,11 +386,10 @@ void checks_story(struct world *world, const struct supervision_event *event, en
 		checks->parked_for = REASON_NONE;
 	if (after != STATE_BACKING_OFF)
 		checks->kept.waits_until_ms = 0;
+	checks_examine(world, event, before, actions);
 	for (uint32_t i = 0; i < actions->count; i++) {
 		if (actions->list[i].type == DO_TERMINATE && checks->kept.gateway.asked_ms == 0)
-			note_ended_by_us(checks, has_record(actions, RECORD_CONDEMNED)
-			                             ? checks->kept.gateway.grace_ms
-			                             : world->settings.stop_timeout_ms);
+			note_ended_by_us(checks, checks_grace_ms(world, event, before, actions));
 		if (actions->list[i].type == DO_RECORD)
 			note_record(world, event, before, &actions->list[i]);
 	}
@@ -446,7 +441,8 @@ void checks_incidents(
 		if (action->type != DO_RECORD)
 			continue;
 		failed |= check_record_incident(world, event, action);
-		if (action->record == RECORD_RECOVERED || action->record == RECORD_STOPPED)
+		if (action->record == RECORD_RECOVERED || action->record == RECORD_STOPPED ||
+		    action->record == RECORD_CLEARED || action->record == RECORD_LEFT_ALONE)
 			ended |= action->incident == kept->incident;
 	}
 	if (kept->incident != 0 && machine->incident != kept->incident && !ended)

@@ -48,7 +48,9 @@ static bool fails_to_boot(struct world *world)
 	struct gateway_process *gateway = &world->gateway;
 	struct supervision_exit refusal = {EXIT_CODE, random_permille(random, 700) ? 78 : 1};
 
-	gateway->words = world->config_broken                      ? VERDICT_CONFIG_INVALID
+	bool refused = gateway->from_copy ? world->copy_broken : world->config_broken;
+
+	gateway->words = refused                                   ? VERDICT_CONFIG_INVALID
 	                 : world->migration_needed                 ? VERDICT_MIGRATION_REQUIRED
 	                 : world->foreign_until_ms > world->now_ms ? VERDICT_CONTENTION
 	                                                           : VERDICT_CRASH;
@@ -82,7 +84,7 @@ static void begin_boot(struct world *world)
 		world_schedule(world, HAPPEN_READY, random_duration(random, 10, 20000));
 }
 
-bool gateway_spawn(struct world *world, uint64_t generation, int *error)
+bool gateway_spawn(struct world *world, uint64_t generation, bool from_copy, int *error)
 {
 	static const int errors[] = {ENOENT, EACCES, EAGAIN, ENOMEM};
 	struct random *random = &world->random;
@@ -95,6 +97,7 @@ bool gateway_spawn(struct world *world, uint64_t generation, int *error)
 	world->gateway = (struct gateway_process){.alive = true,
 	    .child = true,
 	    .generation = generation,
+	    .from_copy = from_copy,
 	    .boot = boot,
 	    .exit = world->gateway.exit,
 	    .exited_generation = world->gateway.exited_generation};
@@ -130,6 +133,7 @@ static void become_ready(struct world *world)
 
 	gateway->ready = true;
 	world->ready_generation = gateway->generation;
+	world->copy_exists |= random_permille(&world->random, 500);
 	draw_helpers(world);
 	draw_fate(world);
 	if (world->probed_generation == gateway->generation)
@@ -314,6 +318,11 @@ void gateway_happening(struct world *world, const struct pending *pending)
 			break;
 		gateway->hung = true;
 		sentry_notice_hang(world);
+		break;
+	case HAPPEN_OPENED:
+		gateway->opened = true;
+		trace_note(&world->trace, world->now_ms, "the inspector is open of generation",
+		    (int64_t)gateway->generation);
 		break;
 	default:
 		break;

@@ -16,8 +16,10 @@ static enum supervision_event_type draw_event(struct world *world)
 	enum supervision_event_type best = EVENT_TYPE_COUNT;
 
 	/* The one way into a state that is left again at almost every event. */
-	if (world->machine.state == STATE_RUNNING && random_permille(&world->random, 300))
+	if (world->machine.state == STATE_RUNNING && random_permille(&world->random, 500))
 		return ON_SUSPECTED;
+	if (world->machine.state == STATE_SUSPECT && random_permille(&world->random, 600))
+		return ON_CONDEMNED;
 	for (int tries = 0; tries < 4 || best == EVENT_TYPE_COUNT; tries++) {
 		enum supervision_event_type type = random_below(&world->random, EVENT_TYPE_COUNT);
 
@@ -110,6 +112,7 @@ static void break_something(struct world *world)
 	struct random *random = &world->random;
 	uint32_t kind = random_below(random, 3);
 
+	world->copy_broken |= random_permille(random, 100);
 	if (kind == 0)
 		world->config_broken = true;
 	else if (kind == 1)
@@ -123,7 +126,6 @@ static void break_something(struct world *world)
 void meddle(struct world *world)
 {
 	struct random *random = &world->random;
-	enum supervision_event_type type;
 
 	if (world->now_ms < world->quiet_until_ms) {
 		world_schedule(world, HAPPEN_MEDDLE, world->quiet_until_ms - world->now_ms);
@@ -141,8 +143,14 @@ void meddle(struct world *world)
 		world_save(world);
 	if (random_permille(random, 20))
 		break_something(world);
-	type = random_permille(random, world->temper.meddles_evenly) ? draw_event(world)
-	                                                             : draw_natural_event(world);
+	interfere(world);
+}
+
+void interfere(struct world *world)
+{
+	enum supervision_event_type type = random_permille(&world->random, world->temper.meddles_evenly)
+	                                       ? draw_event(world)
+	                                       : draw_natural_event(world);
 	if (type == ON_TIMER) {
 		if (world->machine.deadline_ms != INT64_MAX)
 			world->quiet_until_ms = world->machine.deadline_ms;

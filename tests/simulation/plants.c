@@ -409,7 +409,11 @@ const struct plant *plant_at(size_t index)
 {
 	if (index < PLANT_COUNT)
 		return &plants[index];
-	return index - PLANT_COUNT < plants_of_lives_count ? &plants_of_lives[index - PLANT_COUNT] : NULL;
+	index -= PLANT_COUNT;
+	if (index < plants_of_lives_count)
+		return &plants_of_lives[index];
+	index -= plants_of_lives_count;
+	return index < plants_of_examining_count ? &plants_of_examining[index] : NULL;
 }
 
 const struct plant *plant_find(const char *name)

@@ -24,6 +24,10 @@ const struct plant *plant_at(size_t index);
 extern const struct plant plants_of_lives[];
 extern const size_t plants_of_lives_count;
 
+/* plants_examine.c: what is condemned, examined, continued, or started from the copy of its configuration. */
+extern const struct plant plants_of_examining[];
+extern const size_t plants_of_examining_count;
+
 /* NULL when there is none of that name. */
 const struct plant *plant_find(const char *name);
 

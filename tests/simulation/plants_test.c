@@ -4,22 +4,36 @@
 
 #include "tests/simulation/simulation.h"
 
-#define STEPS_MAX 1000000
+#define STEPS_MAX   1000000
+#define SEEDS_APART 1000
+#define SEED_LAST   20000
 
+/* The same worlds must pass without it: the same rounds, the last of them to its end. */
+static bool passes_without(const struct simulation *planted)
+{
+	struct simulation clean = {.seed = planted->seed};
+
+	clean.steps =
+	    (planted->steps_done + SIMULATION_ROUND_STEPS) / SIMULATION_ROUND_STEPS * SIMULATION_ROUND_STEPS;
+	return simulation_run(&clean, stdout, "# ") == 0;
+}
+
+/* In some worlds another check comes first, for one bug violates more than one. */
 static bool is_found(const struct plant *plant)
 {
-	struct simulation planted = {.seed = 1, .steps = STEPS_MAX, .plant = plant};
-	struct simulation clean = {.seed = 1};
+	for (uint64_t seed = 1; seed <= SEED_LAST; seed += SEEDS_APART) {
+		struct simulation planted = {.seed = seed, .steps = STEPS_MAX, .plant = plant};
 
-	if (simulation_run(&planted, NULL, "") == 0) {
-		printf("# not found in %d steps\n", STEPS_MAX);
-		return false;
+		if (simulation_run(&planted, NULL, "") == 0) {
+			printf("# not found in %d steps\n", STEPS_MAX);
+			return false;
+		}
+		printf("# found after %" PRIu64 " steps from seed %" PRIu64 ", by %s\n", planted.steps_done,
+		    seed, check_name(planted.violated));
+		if (planted.violated == plant->found_by)
+			return passes_without(&planted);
 	}
-	printf("# found after %" PRIu64 " steps, by %s\n", planted.steps_done, check_name(planted.violated));
-	/* The same rounds as before, the last of them to its end. */
-	clean.steps =
-	    (planted.steps_done + SIMULATION_ROUND_STEPS) / SIMULATION_ROUND_STEPS * SIMULATION_ROUND_STEPS;
-	return planted.violated == plant->found_by && simulation_run(&clean, stdout, "# ") == 0;
+	return false;
 }
 
 int main(void)

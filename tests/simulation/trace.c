@@ -5,7 +5,8 @@
 static const char *action_name(enum supervision_action_type type)
 {
 	static const char *const names[] = {"adopt", "spawn", "terminate", "kill-tree", "probe-start",
-	    "ask-words", "watch-config", "record", "save", "refuse", "finish"};
+	    "ask-words", "watch-config", "validate", "examine", "continue", "record", "save", "refuse",
+	    "finish"};
 
 	return (unsigned)type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";
 }
@@ -15,7 +16,7 @@ static const char *record_name(enum supervision_record record)
 	static const char *const names[RECORD_COUNT] = {"started", "ready", "recovered", "exited",
 	    "start-failed", "waiting", "parked", "unparked", "stopping", "stopped", "killed", "draining",
 	    "restarted-itself", "suspected", "cleared", "condemned", "adopted", "adopt-refused", "tree-left",
-	    "paused", "resumed"};
+	    "paused", "resumed", "continued", "left-alone", "out-of-memory", "fallback", "restored"};
 
 	return (unsigned)record < RECORD_COUNT && names[record] != NULL ? names[record] : "?";
 }
@@ -32,9 +33,11 @@ static void print_action(const struct supervision_action *action, FILE *out)
 		fprintf(out, ")");
 		break;
 	case DO_SPAWN:
-		fprintf(out, "(%" PRIu64 ")", action->generation);
+		fprintf(
+		    out, "(%" PRIu64 "%s)", action->generation, action->value != 0 ? " from the copy" : "");
 		break;
 	case DO_WATCH_CONFIG:
+	case DO_EXAMINE:
 		fprintf(out, "(%" PRId64 ")", action->value);
 		break;
 	case DO_REFUSE:
@@ -67,8 +70,9 @@ static void print_event(const struct trace_entry *entry, FILE *out)
 		    : event->exit.kind == EXIT_SIGNAL ? "signal"
 		                                      : "unknown",
 		    event->exit.value);
-	fprintf(out, "%s%s%s: %s -> %s", event->force ? " force" : "", event->inside ? " inside" : "",
-	    event->holds ? " holds" : "", supervision_state_name(entry->before),
+	fprintf(out, "%s%s%s%s%s: %s -> %s", event->force ? " force" : "", event->inside ? " inside" : "",
+	    event->holds ? " holds" : "", event->may_open ? " may-open" : "",
+	    event->fallback ? " fallback" : "", supervision_state_name(entry->before),
 	    supervision_state_name(entry->after));
 	if (entry->deadline_ms == INT64_MAX)
 		fprintf(out, " until resumed");

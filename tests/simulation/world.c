@@ -23,7 +23,7 @@ static void mend(struct world *world)
 {
 	bool changed = world->config_broken || world->migration_needed;
 
-	world->config_broken = world->migration_needed = false;
+	world->config_broken = world->migration_needed = world->copy_broken = false;
 	if (changed && world->watches_config)
 		sentry_say(world, ON_CONFIG_CHANGED, 0);
 }
@@ -66,6 +66,9 @@ static void happen(struct world *world, const struct pending *pending, const str
 		break;
 	case HAPPEN_MENDED:
 		mend(world);
+		break;
+	case HAPPEN_INTERFERE:
+		interfere(world);
 		break;
 	case HAPPEN_MEDDLE:
 		meddle(world);

@@ -29,8 +29,10 @@ enum happening {
 	HAPPEN_DRAINS,   /* it begins to drain by itself */
 	HAPPEN_RESTARTS, /* ... and starts anew in the same process */
 	HAPPEN_HANGS,
+	HAPPEN_OPENED,       /* its inspector is open: anybody on the machine may make it run anything */
 	HAPPEN_TREE_CHANGED, /* a process of the tree has ended at last */
 	HAPPEN_MENDED,       /* a person mends the configuration, or runs the migration */
+	HAPPEN_INTERFERE,    /* the like, at a moment that is short */
 	HAPPEN_MEDDLE /* something that nobody asked for: people, noise, the host, the supervisor's own death
 	               */
 };
@@ -60,6 +62,8 @@ struct helper {
 struct gateway_process {
 	bool alive, child; /* not a child: its exit status is nobody's to know */
 	bool ready, hung, draining, ignores_term, dying;
+	bool from_copy; /* of its configuration */
+	bool opened;    /* its inspector */
 	uint64_t generation;
 	uint32_t boot; /* grows with each restart in the same process */
 	int64_t stuck_for_ms, dies_ms;
@@ -90,6 +94,7 @@ struct world {
 	uint64_t probed_generation; /* the sentry was asked to say when it is ready */
 	bool watches_config;
 	bool config_broken, migration_needed;
+	bool copy_exists, copy_broken; /* of the configuration, as it was when the gateway was last well */
 	int64_t foreign_until_ms;      /* another instance holds the port until then */
 	int64_t adopt_silent_until_ms; /* nothing can be learnt about the gateway found until then */
 	int64_t quiet_until_ms;        /* nobody meddles until then */
@@ -134,7 +139,7 @@ void world_forget_messages(struct world *world);
 void world_sleep(struct world *world, int64_t slept_ms);
 
 /* gateway.c: the gateway process and its tree. */
-bool gateway_spawn(struct world *world, uint64_t generation, int *error);
+bool gateway_spawn(struct world *world, uint64_t generation, bool from_copy, int *error);
 void gateway_terminate(struct world *world);
 /* Kills all of this generation and older; returns how many are left and whether one of them holds something.
  */
@@ -152,11 +157,14 @@ void sentry_say(struct world *world, enum supervision_event_type type, int64_t a
 void sentry_say_event(struct world *world, struct supervision_event event, int64_t after_ms);
 void sentry_probe(struct world *world, uint64_t generation);
 void sentry_answer_words(struct world *world, uint64_t generation);
+void sentry_examine(struct world *world, uint64_t generation, bool may_open);
+void sentry_validate(struct world *world);
 void sentry_notice_hang(struct world *world);
 void sentry_draw_noise(struct world *world, enum supervision_event_type type);
 
 /* meddle.c */
 void meddle(struct world *world);
+void interfere(struct world *world); /* once */
 
 /* carry_out.c: the supervisor's hands. */
 void carry_out(struct world *world, const struct supervision_actions *actions);

@@ -343,6 +343,8 @@ def environment(place):
     pid = place.pid()
     seen = environment_of(pid)
     expect_equal({name: seen.get(name) for name in kept}, kept)
+    # A socket of ours takes the place of the service manager's.
+    expect_equal(seen.pop("NOTIFY_SOCKET"), str(place.runtime_dir / "notify"))
     expect_equal([name for name in gone if name in seen], [], "not for the gateway")
     expect(not [value for value in seen.values() if "secret" in value], "a secret")
     expect_equal(seen["ADDED"], "by the settings")

@@ -160,6 +160,7 @@ TEST("the kind of the gateway and the directories are fixed while Holdfast runs"
 static void alter(const struct setting *setting)
 {
 	void *value = (char *)&settings + setting->offset;
+	uint32_t *count;
 
 	switch (setting->type) {
 	case SETTING_BOOL:
@@ -185,7 +186,8 @@ static void alter(const struct setting *setting)
 		*(settings_text *)value = settings.file;
 		break;
 	case SETTING_ARGUMENTS:
-		settings.gateway.argument_count--;
+		setting_arguments(&settings, setting, &count);
+		*count += 1;
 		break;
 	case SETTING_VARIABLES:
 		settings.gateway.variable_count--;

@@ -24,6 +24,7 @@ TEST("without any setting OpenClaw is found, with every default")
 	CHECK(settings.gateway.auto_restart.on_crash && settings.gateway.auto_restart.on_hang);
 	CHECK(settings.gateway.auto_restart.on_stuck_sessions && settings.gateway.auto_restart.on_memory);
 	CHECK(settings.gateway.auto_restart.threshold == 3 && !settings.gateway.config_fallback);
+	CHECK(settings.gateway.reap_idle);
 	CHECK(settings.health.interval_ms == 30000 && settings.health.timeout_ms == 10000 &&
 	      settings.health.failures == 3);
 	CHECK_TEXT(text_of(settings.health.path), "/healthz");
@@ -53,7 +54,7 @@ static const char every_key[] =
     "sessionTimeout: 90000,\n"
     "    toolTimeout: '1.5h', autoRestart: { onCrash: false, onHang: false, onStuckSessions: false, "
     "threshold: 5,\n"
-    "    onMemory: false }, configFallback: true },\n"
+    "    onMemory: false }, configFallback: true, reapIdle: false },\n"
     "  health: { interval: '1s', timeout: '250ms', failures: 2, path: '/live?x=1', readyPath: '', "
     "startupTimeout: '1d',\n"
     "    watchdog: '10s', hangGrace: 0, autopsy: false },\n"
@@ -91,6 +92,7 @@ TEST("every key of the design can be set in holdfast.json")
 	CHECK(!settings.gateway.auto_restart.on_crash && !settings.gateway.auto_restart.on_hang);
 	CHECK(!settings.gateway.auto_restart.on_stuck_sessions && !settings.gateway.auto_restart.on_memory);
 	CHECK(settings.gateway.auto_restart.threshold == 5 && settings.gateway.config_fallback);
+	CHECK(!settings.gateway.reap_idle);
 	CHECK(settings.health.interval_ms == 1000 && settings.health.timeout_ms == 250 &&
 	      settings.health.failures == 2);
 	CHECK_TEXT(text_of(settings.health.path), "/live?x=1");
@@ -197,10 +199,14 @@ static const struct {
         "1:32: gateway.workingDirectory is \"here\", but must be a directory that begins with \"/\" "
         "or \"~\"."},
     {"{ health: { path: 'healthz' } }",
-        "1:19: health.path is \"healthz\", but must be a path such as \"/healthz\"."},
-    {"{ health: { path: '' } }", "1:19: health.path is \"\", but must be a path such as \"/healthz\"."},
+        "1:19: health.path is \"healthz\", but must be a path such as \"/healthz\", or \"\" for none."},
+    {"{ health: { path: 'notify' } }",
+        "1:19: health.path is \"notify\", but must be a path such as \"/healthz\", or \"\" for none."},
     {"{ health: { readyPath: '/a b' } }", "1:24: health.readyPath is \"/a b\", but must be a path "
-                                          "such as \"/healthz\", or \"\" for none."},
+                                          "such as \"/healthz\", \"notify\", or \"\" for none."},
+    {"{ health: { command: 'true' } }", "1:22: health.command is \"true\", but must be a list of at most 64 "
+                                        "texts, such as [\"curl\", \"-f\", "
+                                        "\"http://127.0.0.1:8080/\"]."},
     {"{ backoff: { jitter: 1.5 } }", "1:22: backoff.jitter is 1.5, but must be a number from 0 to 1."},
     {"{ backoff: { factor: Infinity } }",
         "1:22: backoff.factor is Infinity, but must be a number from 1 to 100."},
@@ -269,6 +275,28 @@ TEST("each bad value in holdfast.json is refused with its place, what it is and 
 		CHECK(why.code == -EBADMSG);
 		CHECK(strstr(why.text, "sk-secret") == NULL && strstr(why.text, "hunter2") == NULL);
 	}
+}
+
+TEST("a probe of the user's own is found like the gateway's program, and only a generic gateway speaks "
+     "sd_notify")
+{
+	home_make();
+	put(".openclaw/holdfast.json", "{ health: { readyPath: 'notify' } }");
+	check_refused(
+	    "health.readyPath is \"notify\" (holdfast.json:1:24), but OpenClaw does not speak sd_notify: "
+	    "leave it out, or set gateway.kind to \"generic\".");
+	put(".openclaw/holdfast.json", "{ health: { command: ['/no/such/probe'] } }");
+	check_refused(
+	    "There is no program /no/such/probe (holdfast.json:1:22): install it, or name another command.");
+	put(".openclaw/holdfast.json",
+	    "{ gateway: { kind: 'generic', command: ['/bin/sh'] }, health: { readyPath: 'notify', path: '', "
+	    "command: ['/bin/sh', '-c', 'exit 0'] } }");
+	check_loads();
+	CHECK(settings.health.argument_count == 3);
+	CHECK_TEXT(settings_string(&settings, settings.health.arguments[0]), "/bin/sh");
+	CHECK_TEXT(settings_string(&settings, settings.health.arguments[2]), "exit 0");
+	CHECK_TEXT(settings_string(&settings, settings.health.ready_path), "notify");
+	CHECK_TEXT(settings_string(&settings, settings.health.path), "");
 }
 
 TEST("of duplicate keys in holdfast.json the last counts, also of whole sections")

@@ -211,6 +211,7 @@ TEST("the gateway asks from inside: its budget is the same in the next life, and
 TEST("condemned, and killed before that was said: it is said again before the gateway is ended")
 {
 	given_a_running_gateway();
+	settings.autopsy = false;
 	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_HUNG, .value = 42});
 
 	when_the_next_life_begins(100);

@@ -22,6 +22,8 @@ static inline void given_a_supervisor(void)
 	                                             .immediate_first = true},
 	    .restart_on = {true, true, true, true},
 	    .reads_words = true,
+	    .asks_oom = true,
+	    .autopsy = true,
 	    .config_exit_code = 78,
 	    .stop_timeout_ms = 330000,
 	    .startup_timeout_ms = 600000,
@@ -86,6 +88,8 @@ static inline void when_it_ends(enum exit_kind kind, int value)
 	step((struct supervision_event){.type = ON_EXITED, .exit = {kind, value}});
 	CHECK(does(DO_KILL_TREE));
 	when(ON_TREE_GONE);
+	if (machine.awaiting_words)
+		step((struct supervision_event){.type = ON_WORDS, .verdict = VERDICT_CRASH});
 }
 
 static inline void when_time_comes(void)

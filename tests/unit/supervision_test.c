@@ -252,9 +252,10 @@ TEST("paused: a person's restart ends the pause; the gateway's own is refused")
 	CHECK(does(DO_SPAWN));
 }
 
-TEST("hung: TERM with a short grace, then KILL, on evidence only")
+TEST("hung and not to be examined: TERM with a short grace, then KILL, on evidence only")
 {
 	given_a_running_gateway();
+	settings.autopsy = false;
 
 	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_HUNG});
 	CHECK(machine.state == STATE_RUNNING && actions.count == 0);
@@ -263,6 +264,33 @@ TEST("hung: TERM with a short grace, then KILL, on evidence only")
 	CHECK(does(DO_TERMINATE) && machine.deadline_ms == now_ms + 2000);
 	when_time_comes();
 	CHECK(does(DO_KILL_TREE));
+}
+
+TEST("hung, not to be examined and with no grace: the whole tree is killed in the same step")
+{
+	given_a_running_gateway();
+	settings.autopsy = false;
+	settings.hang_grace_ms = 0;
+
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_WATCHDOG, .value = 42});
+
+	CHECK(does(DO_KILL_TREE) && !does(DO_TERMINATE));
+	CHECK(records(RECORD_CONDEMNED, REASON_WATCHDOG) && records(RECORD_KILLED, REASON_WATCHDOG));
+	step((struct supervision_event){.type = ON_EXITED, .exit = {EXIT_SIGNAL, 9}});
+	when(ON_TREE_GONE);
+	CHECK(does(DO_SPAWN) && machine.history.attempts[RESTART_HANG] == 1);
+}
+
+TEST("on its way to an OOM kill: 60 s to drain, and a history of its own")
+{
+	given_a_running_gateway();
+
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_MEMORY, .value = 900});
+	CHECK(does(DO_TERMINATE) && machine.deadline_ms == now_ms + 60000);
+	when_it_ends(EXIT_CODE, 0);
+
+	CHECK(does(DO_SPAWN) && machine.history.attempts[RESTART_MEMORY] == 1);
+	CHECK(machine.history.attempts[RESTART_CRASH] == 0 && machine.history.attempts[RESTART_HANG] == 0);
 }
 
 TEST("the gateway may ask for three restarts an hour, and for none that a person's stop forbids")

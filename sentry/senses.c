@@ -1,0 +1,278 @@
+#include "sentry/senses.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "sentry/tail.h"
+
+#define PROTOCOL_WITH_INSPECTOR 4 /* OpenClaw's, from 2026.9 on */
+
+/* Looks */
+
+static void fill_look(struct pulse *pulse, struct health_look *look)
+{
+	struct senses *senses = pulse->context;
+	const struct link *link = &senses->link;
+
+	look->link = (uint16_t)link_result(link, look->at_ms);
+	look->heard_ms = link_heard_ms(link);
+	look->tick_interval_ms = link->state == LINK_UP ? link->tick_interval_ms : 0;
+	look->link_failing_since_ms = link->failing_since_ms;
+	/* Whether the old connection lives says nothing about new ones. */
+	if (look->failing_since_ms != 0 && link->state != LINK_OFF)
+		link_try(&senses->link);
+	notify_look(&senses->notify, look);
+}
+
+static void looked(struct pulse *pulse, const struct health_look *look)
+{
+	struct senses *senses = pulse->context;
+	struct message message = {.health = *look};
+
+	worker_send(senses->worker, MESSAGE_LOOKED, &message);
+}
+
+void senses_look(struct senses *senses, const struct message_look *look)
+{
+	const struct settings *settings = senses->worker->settings;
+
+	if (look->pace_ms <= 0) {
+		senses_rest(senses);
+		return;
+	}
+	pulse_set(&senses->pulse, look);
+	if (senses->gateway.generation == look->gateway.generation)
+		return;
+	senses->gateway = look->gateway;
+	memory_sense_begin(&senses->memory, &look->gateway);
+	memory_sense_watch(&senses->memory, true);
+	orphans_sense_begin(&senses->orphans, &look->gateway);
+	orphans_sense_watch(&senses->orphans, true);
+	signs_start(
+	    &senses->signs, look->gateway.generation, look->gateway.port, settings->health.interval_ms);
+	if (settings->gateway.kind == GATEWAY_OPENCLAW && look->gateway.port != 0)
+		link_start(&senses->link, look->gateway.generation, look->gateway.pid, look->gateway.port);
+}
+
+/* Memory and orphans */
+
+static void memory_looked(struct memory_sense *sense, const struct memory_look *look)
+{
+	struct senses *senses = sense->context;
+	struct message message = {.memory = *look};
+
+	worker_send(senses->worker, MESSAGE_MEMORY, &message);
+}
+
+static void orphans_looked(struct orphans_sense *sense, const struct orphans_look *look)
+{
+	struct senses *senses = sense->context;
+	struct message message = {.orphans = *look};
+
+	worker_send(senses->worker, MESSAGE_ORPHANS, &message);
+}
+
+static void init_tree_senses(struct senses *senses)
+{
+	senses->memory.loop = senses->orphans.loop = &senses->worker->loop;
+	senses->memory.instance = senses->orphans.instance = senses->worker->settings->instance;
+	senses->memory.context = senses->orphans.context = senses;
+	senses->memory.looked = memory_looked;
+	senses->orphans.facts = senses->facts;
+	senses->orphans.looked = orphans_looked;
+}
+
+/* The promise was broken: that cannot wait. */
+static void promise_missed(struct notify *notify)
+{
+	struct senses *senses = notify->context;
+
+	pulse_look_now(&senses->pulse);
+}
+
+static void notify_said_ready(struct notify *notify)
+{
+	struct senses *senses = notify->context;
+
+	senses->ready(senses);
+}
+
+static void notify_extended(struct notify *notify)
+{
+	struct senses *senses = notify->context;
+
+	senses->progress(senses);
+}
+
+static void notify_stopping(struct notify *notify, int64_t budget_ms)
+{
+	struct senses *senses = notify->context;
+
+	senses->draining(senses, budget_ms);
+}
+
+/* What it says of itself */
+
+static void sign_found(struct signs *signs, const struct message_finding *finding)
+{
+	struct senses *senses = signs->context;
+	struct message message = {.finding = *finding};
+
+	worker_send(senses->worker, MESSAGE_FINDING, &message);
+}
+
+static void figures_changed(struct signs *signs)
+{
+	struct senses *senses = signs->context;
+	struct message message = {.figures = signs->figures};
+
+	text_copy(message.figures.status, sizeof(message.figures.status), notify_status(&senses->notify));
+	text_copy(message.figures.version, sizeof(message.figures.version), senses->link.hello.version);
+	worker_send(senses->worker, MESSAGE_FIGURES, &message);
+}
+
+static void link_said(struct link *link, const char *sentence)
+{
+	struct senses *senses = link->context;
+	struct message message = {.finding = {.generation = senses->gateway.generation,
+	                              .severity = SEVERITY_WARNING,
+	                              .kind = "sentry.denied"}};
+
+	text_copy(message.finding.reason, sizeof(message.finding.reason), sentence);
+	worker_send(senses->worker, MESSAGE_FINDING, &message);
+}
+
+static void link_changed(struct link *link)
+{
+	struct senses *senses = link->context;
+
+	figures_changed(&senses->signs);
+}
+
+void senses_line(struct senses *senses, const char *line)
+{
+	autopsy_line(&senses->autopsy, line);
+	if (senses->gateway.generation != 0)
+		signs_line(&senses->signs, line);
+}
+
+/* Autopsy */
+
+static void examined(struct autopsy *autopsy, const struct autopsy_result *result)
+{
+	struct senses *senses = autopsy->context;
+	struct message message = {
+	    .examined = {
+	        .generation = result->generation, .opened = result->opened, .took_ms = result->took_ms}};
+
+	text_copy(message.examined.cause, sizeof(message.examined.cause), autopsy_cause_name(result->cause));
+	text_copy(message.examined.sentence, sizeof(message.examined.sentence), result->sentence);
+	text_copy(message.examined.advice, sizeof(message.examined.advice), result->advice);
+	text_copy(message.examined.file, sizeof(message.examined.file), result->file);
+	worker_send(senses->worker, MESSAGE_EXAMINED, &message);
+}
+
+/* Whether SIGUSR1 opens the inspector in this version; an older one restarts on it. */
+static bool opens_inspector(const struct senses *senses)
+{
+	return senses->facts->opens_inspector &&
+	       (senses->speaks_json || senses->link.hello.protocol >= PROTOCOL_WITH_INSPECTOR);
+}
+
+void senses_examine(struct senses *senses, const struct message_examine *examine)
+{
+	static char lines[TAIL_BYTES];
+	const struct settings *settings = senses->worker->settings;
+	const struct health_look *look = &senses->pulse.look;
+	struct autopsy_request request = {.generation = examine->generation,
+	    .pid = senses->pulse.pid,
+	    .port = senses->gateway.port,
+	    .blocked_ms = look->asked_ms != 0 ? clock_boot_ms() - look->asked_ms : 0,
+	    .may_open = examine->may_open != 0 && opens_inspector(senses),
+	    .console_lines = lines,
+	    .directory = settings_string(settings, settings->runtime_dir)};
+	struct message message = {.examined = {.generation = examine->generation,
+	                              .cause = "unknown",
+	                              .sentence = "Where the gateway hangs could not be found out."}};
+
+	if (examine->generation != senses->gateway.generation)
+		return;
+	request.console_length = senses->last_lines(senses, lines);
+	if (autopsy_begin(&senses->autopsy, &request) < 0)
+		worker_send(senses->worker, MESSAGE_EXAMINED, &message);
+}
+
+/* Beginning and end */
+
+static void init_notify(struct senses *senses)
+{
+	senses->notify.loop = &senses->worker->loop;
+	senses->notify.settings = senses->worker->settings;
+	senses->notify.ready = notify_said_ready;
+	senses->notify.extended = notify_extended;
+	senses->notify.stopping = notify_stopping;
+	senses->notify.missed = promise_missed;
+	senses->notify.context = senses;
+	notify_init(&senses->notify);
+}
+
+void senses_init(struct senses *senses)
+{
+	static const char *const scopes[] = {"operator.read", NULL};
+	struct loop *loop = &senses->worker->loop;
+	const struct settings *settings = senses->worker->settings;
+
+	senses->pulse.loop = senses->signs.loop = senses->autopsy.loop = loop;
+	senses->pulse.settings = settings;
+	senses->pulse.facts = senses->signs.facts = senses->facts;
+	senses->pulse.fill = fill_look;
+	senses->pulse.looked = looked;
+	senses->signs.found = sign_found;
+	senses->signs.changed = figures_changed;
+	senses->autopsy.done = examined;
+	senses->pulse.context = senses->signs.context = senses->autopsy.context = senses;
+	pulse_init(&senses->pulse);
+	signs_init(&senses->signs);
+	autopsy_init(&senses->autopsy);
+	init_notify(senses);
+	init_tree_senses(senses);
+	senses->link.loop = loop;
+	senses->link.settings = settings;
+	senses->link.scopes = scopes;
+	senses->link.said = link_said;
+	senses->link.changed = link_changed;
+	senses->link.context = senses;
+	link_init(&senses->link);
+}
+
+void senses_gateway_ready(struct senses *senses, bool speaks_json)
+{
+	senses->speaks_json = speaks_json;
+}
+
+void senses_rest(struct senses *senses)
+{
+	pulse_stop(&senses->pulse);
+	signs_stop(&senses->signs);
+	memory_sense_watch(&senses->memory, false);
+	orphans_sense_watch(&senses->orphans, false);
+	link_stop(&senses->link);
+	senses->gateway.generation = 0;
+}
+
+void senses_gateway_gone(struct senses *senses)
+{
+	senses_rest(senses);
+	autopsy_cancel(&senses->autopsy);
+	notify_gateway_gone(&senses->notify);
+	senses->speaks_json = false;
+}
+
+void senses_stop(struct senses *senses)
+{
+	senses_rest(senses);
+	autopsy_cancel(&senses->autopsy);
+	notify_stop(&senses->notify);
+}
