@@ -1,20 +1,24 @@
-/* From looks to a verdict. What each combination of failures says:
+/* From looks to a verdict. What each combination of failures says: */
+/* clang-format off */
+/*
+ *   new connections         standing WebSocket               and                          verdict
  *
- *   new connections      standing WebSocket     and                                  verdict
- *   unanswered 43 s      no frame since         a second witness                     hung
- *   unanswered 43 s      tick not due yet       PINNED alone                         waits for it, three
- * windows at most unanswered 43 s      no frame since         nobody else                          suspect
- * (no-witness) unanswered 43 s      frames come                                                 suspect: the
- * loop turns fail for 180 s       new ones fail 180 s    it was open once                     deaf, whatever
- * the old one does fail for 180 s       a new one opens, or its token is refused                    suspect:
- * it can be reached L4CON, L7RSP 180 s   there never was one    L7RSP: a probe was answered once     deaf
- *   L4TOUT, L7TOUT 180 s there never was one    nobody else                          suspect (no-witness)
- *   L7STS or answered    any                                                         live: an answer is an
- * answer SOCKERR              any                                                         no verdict (blind)
- *   any                  any                    a promise missed                     broken promise, at once
+ *   unanswered 43 s         no frame since                   a second witness             hung
+ *   unanswered 43 s         its tick is not due yet          PINNED alone                 waits for it, at most 3 windows
+ *   unanswered 43 s         no frame since                   nobody else                  suspect (no-witness)
+ *   unanswered 43 s         frames come                                                   suspect: the loop turns
+ *   fail for 180 s          new ones fail for 180 s          it was open once             deaf, whatever the old one does
+ *   fail for 180 s          a new one opens, or is denied                                 suspect: it can be reached
+ *   fail for 180 s          the gateway has none             a probe was answered once    deaf: there is nobody else to ask
+ *   L4CON, L7RSP 180 s      there never was one              L7RSP: was answered once     deaf
+ *   L4TOUT, L7TOUT 180 s    there never was one              nobody else                  suspect (no-witness)
+ *   L7STS, or answered      any                                                           live: an answer is an answer
+ *   SOCKERR                 any                                                           no verdict (blind)
+ *   any                     any                              a promise missed             broken promise, at once
  *
- * A frame, an answer, a heartbeat, or a listen queue from which something was taken, prove that the loop
- * turned: what went unanswered before does not count any more. */
+ * A frame, an answer, a heartbeat, or a listen queue from which something was taken, prove that the loop turned: what went
+ * unanswered before does not count any more. */
+/* clang-format on */
 #include "core/health.h"
 
 #include <string.h>
@@ -253,18 +257,23 @@ static bool is_deaf(struct health *health, const struct health_look *look, struc
 {
 	int64_t for_ms = failing_ms(health, look), link_for_ms = link_failing_ms(health, look);
 	bool closed = look->probe == PROBE_L4CON, link_fails = link_for_ms >= DEAF_AFTER_MS;
+	bool reached = closed || health->connected;
 	bool refused = closed || (look->probe == PROBE_L7RSP && health->connected);
 	bool has_no_link = !health->linked && look->link_failing_since_ms == 0 && look->link != PROBE_SOCKERR;
 
 	if (health->state <= HEALTH_LIVE || for_ms < DEAF_AFTER_MS || !evidence_suffices(health))
 		return false;
-	if (!(link_fails && health->linked && (health->connected || closed)) &&
-	    !(refused && (has_no_link || link_fails))) {
+	if (!(link_fails && health->linked && reached) && !(has_no_link && reached) &&
+	    !(refused && link_fails)) {
 		if ((verdict->witnesses & SECOND_WITNESSES) == 0)
 			verdict->held |= HELD_NO_WITNESS;
 		return false;
 	}
 	verdict->witnesses |= WITNESS_NO_CONNECTION;
+	/* What was held up until now is given the time of one probe to answer. */
+	if (look->at_ms - health->held_ms < health->settings->timeout_ms &&
+	    for_ms < POSTPONED_WINDOWS * DEAF_AFTER_MS)
+		return false;
 	return !is_held(verdict, for_ms, POSTPONED_WINDOWS * DEAF_AFTER_MS) &&
 	       !waits_for_waking(health, look, verdict);
 }
@@ -339,6 +348,8 @@ void health_step(struct health *health, const struct health_look *seen, struct h
 	evidence_add(health, &look);
 	note_gaps(health, &look);
 	fill(health, &look, verdict);
+	if (verdict->held != 0)
+		health->held_ms = look.at_ms;
 	health->state = verdict->state = judge(health, &look, verdict);
 	verdict->changed = health->state != before;
 	if (health->state > HEALTH_LIVE && before <= HEALTH_LIVE) {

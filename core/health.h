@@ -163,6 +163,7 @@ struct health {
 	int64_t
 	    not_before_ms;  /* what was asked before is not judged: nobody looked, or it could not answer */
 	int64_t suspect_ms; /* when the suspicion began */
+	int64_t held_ms;    /* at this look something last held a verdict back */
 	int64_t waits_since_ms; /* seen in D at every look since, and nothing was read in; 0: not in D */
 	int32_t queue_base;     /* the queue when the suspicion began, or when something was last taken out */
 	struct health_mark base, next, now; /* what has been added is measured from base, 15 to 30 s ago */

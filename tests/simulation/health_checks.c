@@ -48,7 +48,7 @@ static void check_found(struct health_world *world)
 		violate(world, HEALTH_CHECK_HUNG_FOUND, for_ms);
 	if ((world->fate == FATE_CLOSED || world->fate == FATE_HALF_DEAD) && state < HEALTH_HUNG &&
 	    for_ms >
-	        times * DEAF_MS + 2 * world->settings.interval_ms + world->settings.timeout_ms + SLACK_MS)
+	        times * DEAF_MS + 2 * world->settings.interval_ms + 2 * world->settings.timeout_ms + SLACK_MS)
 		violate(world, HEALTH_CHECK_DEAF_FOUND, for_ms);
 	if (world->fate == FATE_PROMISE && state != HEALTH_BROKEN_PROMISE &&
 	    for_ms > world->look.watchdog_ms + 2 * world->settings.interval_ms + SLACK_MS)

@@ -3,8 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define STEPS_A_WORLD 20000
-#define CLOSE_TO_MS   3000 /* a healthy gateway is blocked for so much less than the window */
+#define CLOSE_TO_MS 3000 /* a healthy gateway is blocked for so much less than the window */
 
 static int64_t window_ms(const struct health_world *world)
 {
@@ -341,8 +340,10 @@ static void fall_sick(struct health_world *world)
 	world->fate = (enum health_fate)random_below(random, FATE_COUNT);
 	if (world->fate == FATE_PROMISE && world->look.watchdog_ms == 0)
 		world->fate = FATE_HUNG;
-	/* A listener alone that answers nobody, and no second witness: never judged. */
-	if (world->fate == FATE_HALF_DEAD && (!world->has_link || world->look.heard_ms == 0))
+	/* One whose WebSocket never opened, or that never answered, has nobody to speak against it: never
+	 * judged. */
+	if (world->fate == FATE_HALF_DEAD &&
+	    (world->has_link ? world->look.heard_ms == 0 : world->look.answered_ms == 0))
 		world->fate = FATE_CLOSED;
 	if (world->fate != FATE_HUNG) {
 		world->block_from_ms = world->block_until_ms = HEALTH_FOR_EVER;
@@ -480,32 +481,4 @@ void health_world_step(struct health_world *world)
 		begin_life(world);
 	else
 		meddle(world);
-}
-
-int health_simulate(
-    struct health_world *world, uint64_t seed, uint64_t steps, const struct health_plant *plant)
-{
-	uint64_t done = 0, found[FATE_COUNT] = {0}, blocks[BLOCK_COUNT] = {0}, lives = 0;
-
-	world->plant = plant;
-	while (done < steps) {
-		uint64_t each = steps - done < STEPS_A_WORLD ? steps - done : STEPS_A_WORLD;
-
-		health_world_init(world, seed++);
-		while (world->steps < each && world->violated == HEALTH_CHECK_NONE)
-			health_world_step(world);
-		done += world->steps;
-		if (world->violated != HEALTH_CHECK_NONE)
-			return -1;
-		for (int i = 0; i < FATE_COUNT; i++)
-			found[i] += world->found[i];
-		for (int i = 0; i < BLOCK_COUNT; i++)
-			blocks[i] += world->blocks[i];
-		lives += world->lives;
-	}
-	memcpy(world->found, found, sizeof(found));
-	memcpy(world->blocks, blocks, sizeof(blocks));
-	world->lives = lives;
-	world->steps = done;
-	return 0;
 }

@@ -110,8 +110,8 @@ const char *health_check_name(enum health_check check);
 const struct health_plant *health_plant_at(size_t index);
 const struct health_plant *health_plant_find(const char *name);
 
-/* Runs `steps` looks in worlds of 20,000 each, the first of `seed`; returns 0, or -1 with `world` at the
- * violation. */
+/* health_run.c: runs `steps` looks in worlds of 20,000 each, the first of `seed`; returns 0, or -1 with
+ * `world` at the violation. */
 int health_simulate(
     struct health_world *world, uint64_t seed, uint64_t steps, const struct health_plant *plant);
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 
+from gateway_client import GatewayClient
 from system import PLACE_VARIABLE, Skip, expect, is_alive, kill, process_state, read_process, wait_for
 
 SPINNER = ("sh", "-c", "while :; do :; done")
@@ -67,6 +69,20 @@ def traced(pid):
         yield
         holder.stdin.close()
         holder.wait(10)
+
+
+@contextlib.contextmanager
+def niced(pid, to):
+    threads = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    for thread in threads:
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, thread, to)
+    try:
+        yield
+    finally:
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.setpriority(os.PRIO_PROCESS, thread, 0)
 
 
 @contextlib.contextmanager
@@ -149,6 +165,12 @@ def no_descriptors(pid):
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
+def allow_descriptors(count):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
+
+
 @contextlib.contextmanager
 def connections(port, count, say=b"", patience_s=5, address="127.0.0.1"):
     """That many connections, held open; those that the kernel does not let in are given up."""
@@ -185,3 +207,50 @@ def repeated(call, every_s):
     finally:
         over.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def squatting(port, address):
+    """Somebody listens there, and accepts nothing."""
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind((address, port))
+        squatter.listen(30)
+        yield
+
+
+class Inspector(GatewayClient):
+    """A person's debugger."""
+
+    def __init__(self, port, path):
+        self.socket = socket.create_connection(("127.0.0.1", port), 30)
+        self.file = self.socket.makefile("rb")
+        self._upgrade(port, path)
+        self.number = 0
+
+    def say(self, method):
+        self.number += 1
+        self._send({"id": self.number, "method": method})
+
+    def wait(self, method):
+        self._receive_until(lambda frame: frame.get("method") == method)
+
+
+def console_of(place):
+    file = place.state_dir / "console.log"
+    return file.read_text(errors="replace") if file.exists() else ""
+
+
+@contextlib.contextmanager
+def inspected(pid, place):
+    """A person has its inspector opened and pauses it: its main thread only waits, in state S."""
+    kill(pid, signal.SIGUSR1)
+    found = place.wait_for(lambda: re.search(r"Debugger listening on ws://127\.0\.0\.1:(\d+)(/\S+)", console_of(place)),
+                           "address of the inspector")
+    with Inspector(int(found[1]), found[2]) as debugger:
+        debugger.say("Debugger.enable")
+        debugger.say("Debugger.pause")
+        debugger.wait("Debugger.paused")
+        yield
+        debugger.say("Debugger.resume")
+        debugger.say("Debugger.disable")

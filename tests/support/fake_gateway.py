@@ -116,8 +116,7 @@ class Gateway:
 
     async def away(self, seconds):
         """Its port is closed for a while; what is connected stays."""
-        for listener in self.server.sockets:
-            listener.close()
+        self.server.close()
         await asyncio.sleep(seconds)
         await self.listen()
 

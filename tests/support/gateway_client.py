@@ -59,9 +59,9 @@ class GatewayClient:
         messages = self.ask("chat.history", {"sessionKey": session})["messages"]
         return [(message["role"], text_of(message)) for message in messages]
 
-    def _upgrade(self, port):
+    def _upgrade(self, port, path="/"):
         key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
         status = self.file.readline()
         if b" 101 " not in status:

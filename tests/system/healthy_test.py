@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import re
-import resource
 import signal
 import sys
 import threading
@@ -26,7 +25,7 @@ import system
 from generic import NO_BACKOFF
 from openclaw_home import TOKEN, command_of, NEW
 from system import BUILD, ROOT, expect, expect_equal, free_port, is_alive, kill, process_state, test, wait_for
-from unharmed import Unharmed, answers, ask, hold_for
+from unharmed import Unharmed, hold_for
 
 FAKE = str(ROOT / "tests/support/fake_gateway.py")
 HEALTH = {"interval": "1s", "timeout": "500ms", "failures": 2}
@@ -68,8 +67,9 @@ _machine = Alone()
 class It:
     """The gateway, under a Holdfast of its own."""
 
-    def __init__(self, place, command=None, settings=None, config=None, environment=None, link="WSOK", wait=True):
-        self.place, self.port = place, free_port()
+    def __init__(self, place, command=None, settings=None, config=None, environment=None, link="WSOK", wait=True,
+                 port=None):
+        self.place, self.port = place, port or free_port()
         self.command = command or [sys.executable, FAKE, str(self.port)]
         self.config = place.root / "openclaw.json"
         self.configure(config)
@@ -141,13 +141,13 @@ def trail(it, kind):
 @cause("all processors are kept busy by others", alone=True)
 def saturated(it):
     with disturb.spinning(8 * os.cpu_count()):
+        it.order(f"spin({WINDOW_S - 1})")
         it.go_on()
 
 
 @cause("the same, and the gateway is niced down", alone=True)
 def niced(it):
-    os.setpriority(os.PRIO_PROCESS, it.pid, 19)
-    with disturb.spinning(8 * os.cpu_count()):
+    with disturb.niced(it.pid, 19), disturb.spinning(8 * os.cpu_count()):
         it.go_on(2 * WINDOW_S)
 
 
@@ -366,10 +366,8 @@ def no_upgrade(it):
 
 @cause("two thousand idle connections")
 def idle_connections(it):
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < 4096:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
-    with disturb.connections(it.port, 2000 if it.place.root else 0):
+    disturb.allow_descriptors(4096)
+    with disturb.connections(it.port, 2000):
         it.go_on()
 
 
@@ -428,14 +426,10 @@ require('node:http').createServer((request, answer) => answer.end('{"ok":true,"s
 """
 
 
-def node_it(place, **given):
+def node_it(place):
     node = command_of(NEW)[0]
     port = free_port()
-    it = It(place, command=[node, "-e", NODE_SERVER, str(port)], link=None,
-            settings={"gateway": {"kind": "openclaw", "port": port, **given}}, wait=False)
-    it.port = port
-    it.ready(None)
-    return it
+    return It(place, command=[node, "-e", NODE_SERVER, str(port)], port=port, link=None)
 
 
 @test("a person's debugger is connected to its inspector and pauses it for longer than three windows")

@@ -105,10 +105,13 @@ TEST(
 
 TEST("silence alone is no hang, however long")
 {
-	struct story story = silent(3600 * SECOND);
+	struct story story = silent(170 * SECOND);
 
 	CHECK(story.first_hung_ms == 0 && story.verdict.state == HEALTH_SUSPECT);
 	CHECK(story.verdict.held & HELD_NO_WITNESS);
+	/* ... but deaf where there is nobody else to ask. */
+	story = silent(3600 * SECOND);
+	CHECK(story.first_hung_ms == 0 && story.verdict.state == HEALTH_DEAF);
 }
 
 TEST("asleep in a call: its listen queue holds what nobody accepts")
@@ -359,10 +362,12 @@ TEST("deaf: new connections of both kinds fail for three minutes after having wo
 	CHECK(deaf(PROBE_L4CON, PROBE_UNK, false, 179 * SECOND) == HEALTH_SUSPECT);
 	CHECK(deaf(PROBE_L4CON, PROBE_UNK, false, 181 * SECOND) == HEALTH_DEAF);
 	CHECK(deaf(PROBE_L7RSP, PROBE_UNK, false, 181 * SECOND) == HEALTH_DEAF);
+	CHECK(deaf(PROBE_L7TOUT, PROBE_UNK, false, 181 * SECOND) == HEALTH_DEAF);
+	CHECK(deaf(PROBE_PROCERR, PROBE_UNK, false, 181 * SECOND) == HEALTH_DEAF);
 	/* ... and never while one of them may still be made, or for want of a second witness. */
 	CHECK(deaf(PROBE_L7TOUT, PROBE_WSOK, true, 3600 * SECOND) == HEALTH_SUSPECT);
 	CHECK(deaf(PROBE_L7TOUT, PROBE_WSAUTH, true, 3600 * SECOND) == HEALTH_SUSPECT);
-	CHECK(deaf(PROBE_L7TOUT, PROBE_UNK, false, 3600 * SECOND) == HEALTH_SUSPECT);
+	CHECK(deaf(PROBE_L7TOUT, PROBE_L7TOUT, false, 3600 * SECOND) == HEALTH_SUSPECT);
 	CHECK(deaf(PROBE_L7STS, PROBE_L7TOUT, true, 3600 * SECOND) == HEALTH_LIVE);
 }
 

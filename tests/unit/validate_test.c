@@ -105,12 +105,18 @@ static void wait_answer(void)
 		loop_turn(&loop);
 }
 
+/* With an environment as main() gets it. */
+static void begin(const char *const *environment)
+{
+	validate_begin(&validate, (char *const *)environment);
+}
+
 static void when_asked(void)
 {
-	char *environment[] = {"PATH=/usr/bin:/bin", "OUR_SECRET=hidden", "HOLDFAST_STATE_DIR=/x",
+	const char *const environment[] = {"PATH=/usr/bin:/bin", "OUR_SECRET=hidden", "HOLDFAST_STATE_DIR=/x",
 	    "NOTIFY_SOCKET=/y", "OPENCLAW_CONFIG_PATH=/other", NULL};
 
-	validate_begin(&validate, environment);
+	begin(environment);
 	wait_answer();
 	CHECK(answers == 1);
 }
@@ -195,15 +201,15 @@ TEST("one that writes without end fills nothing")
 
 TEST("asked twice it runs once more, never two at once, and answers once, of the newest file")
 {
-	char *environment[] = {"PATH=/usr/bin:/bin", NULL};
+	const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
 	char seen[64] = "";
 
 	given_program("test -e busy && echo both >> runs; touch busy; echo run >> runs; sleep 0.2; rm busy; "
 	              "test -e mended && echo '{\"valid\":true}' || echo '{\"valid\":false}'");
-	validate_begin(&validate, environment);
+	begin(environment);
 	close(open(at("mended"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	validate_begin(&validate, environment);
-	validate_begin(&validate, environment);
+	begin(environment);
+	begin(environment);
 	wait_answer();
 	CHECK(answers == 1 && last == VALIDATE_VALID);
 	CHECK(file_read(AT_FDCWD, at("runs"), seen, sizeof(seen)) > 0);

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""The real OpenClaw with its event loop blocked, under Holdfast with default settings: what hangs for ever is replaced in
+time and explained; what comes back by itself is left alone.
+
+Usage: hang_test.py [WORD...]: only the tests whose names contain one of the words. BUILD_DIRECTORY says which build is
+tried (default: build). Needs OpenClaw 2026.9.6 in .local (tools/install-openclaw). The short form takes two minutes and
+a half; LONG=1 blocks in ten phases of the probe's interval, for ever in five ways, for 25 s and for 40 s: half an hour.
+Prints TAP.
+"""
+
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+# pylint: disable=wrong-import-position
+import system
+from blocking import Blocked, SETTLE_S
+from openclaw_home import NEW, READY_S, trail
+from system import expect, expect_equal, is_alive, test, wait_for
+from unharmed import Unharmed
+
+INTERVAL_S = 30
+KILLED_WITHIN_S = 80
+START_TIMES = 1.5
+PHASES = 10
+GATEWAYS = 3
+# For ever: what `explain` must name, and what the cause is.
+WAYS = {"spin": ("function spin", "javascript"), "match": ("function match", "javascript"),
+        "runChild": ("sleep 600", "child"), "readFifo": ("/fifo", "pipe"), "lockDatabase": ("/state.sqlite", "lock")}
+
+
+class Hang(Blocked):
+    def hangs_for_ever(self, way, phase_s):
+        """Given a gateway that is well, when it is blocked for ever, then it is replaced in time, as one incident that
+        is explained, and nothing of it is left. Returns the figures."""
+        place = self.place
+        self.settled()
+        gateway, tree, before = place.pid(), self.home.tree(), place.last_event()
+        with self.holding(way):
+            began = self.block(way, phase_s)
+            wait_for(lambda: not is_alive(gateway), "end of the blocked gateway", KILLED_WITHIN_S + 20)
+            killed = time.time() - began
+        place.wait_ready(other_than=gateway, seconds=READY_S)
+        ready = time.time() - began
+        limit = KILLED_WITHIN_S + START_TIMES * max(self.starts)
+        expect(killed <= KILLED_WITHIN_S, "killed", killed, "s after the first blocked millisecond")
+        expect(ready <= limit, "ready again after", ready, "s, not within", limit)
+        self.home.expect_gone(tree)
+        place.wait_event("gateway.recovered", before)
+        place.last_event()
+        said = self.expect_explained(way, before)
+        return f"killed after {killed:.1f} s, ready after {ready:.1f} s (at most {limit:.1f}): {said}"
+
+    def expect_explained(self, way, before):
+        events = trail(self.place, before)
+        condemned = [event for event in events if event["kind"] == "gateway.condemned"]
+        expect_equal(len(condemned), 1, "gateway.condemned")
+        incidents = {event["incident"] for event in events if event["incident"] is not None}
+        expect_equal(incidents, {condemned[0]["incident"]}, "incidents")
+        incident = str(condemned[0]["incident"])
+        words, cause = WAYS[way]
+        text = self.place.done("explain", incident).stdout
+        expect(words in text, f"{words!r} is not in", text)
+        if cause == "javascript":
+            expect(re.search(rf"{re.escape(words)} \(\S*block\.cjs:\d+", text), "no file and line in", text)
+        told = json.loads(self.place.done("explain", incident, "--json").stdout)
+        autopsies = [event for event in told["events"] if event["kind"] == "gateway.autopsy"]
+        expect_equal(len(autopsies), 1, f"autopsies in {told}")
+        expect_equal(autopsies[0]["evidence"]["cause"], cause, autopsies[0]["reason"])
+        witnesses = condemned[0]["evidence"]["witnesses"]
+        return f"{autopsies[0]['reason']} ({autopsies[0]['evidence']['took_ms']} ms; {', '.join(witnesses)})"
+
+    def comes_back(self, way, phase_s, seconds):
+        """Given a gateway that is well, when it is blocked for so long, then it is left alone and answers again."""
+        self.settled()
+        watch = Unharmed(self.place, self.home.port)
+        with self.holding(way):
+            self.block(way, phase_s, seconds)
+            wait_for((self.orders / "ended").exists, "end of the block", seconds + 20)
+        return watch.then(seconds=SETTLE_S)
+
+
+def told(way, phase_s, seconds, figures):
+    how_long = "for ever" if seconds is None else f"for {seconds} s"
+    return f"{way} {how_long}, {phase_s:.1f} s after a probe: {figures}"
+
+
+if not os.environ.get("LONG"):
+    @test(f"{NEW}: blocked for ever right after a probe, it is replaced in time and explained")
+    def for_ever(place):
+        with Hang(place) as it:
+            it.run()
+            return f"start {it.starts[0]:.1f} s; " + told("spin", 0.2, None, it.hangs_for_ever("spin", 0.2))
+
+    @test(f"{NEW}: blocked for 40 s right before a probe, it is left alone")
+    def for_40_s(place):
+        with Hang(place) as it:
+            it.run()
+            return told("spin", INTERVAL_S - 0.5, 40, it.comes_back("spin", INTERVAL_S - 0.5, 40))
+else:
+    def phases(number):
+        """Those that one of the gateways is blocked in. Between two unclean boots there is time: OpenClaw counts them."""
+        ways = list(WAYS)
+        for nth in range(number, PHASES, GATEWAYS):
+            yield 0.2 + nth * (INTERVAL_S - 0.7) / (PHASES - 1), ways[nth % len(ways)], ["spin", "runChild"][nth % 2]
+
+    def all_blocks(number):
+        def run(place):
+            with Hang(place) as it:
+                it.run()
+                said = [f"start {it.starts[0]:.1f} s"]
+                for phase_s, way, short_way in phases(number):
+                    for seconds in (25, 40):
+                        said.append(told(short_way, phase_s, seconds, it.comes_back(short_way, phase_s, seconds)))
+                    said.append(told(way, phase_s, None, it.hangs_for_ever(way, phase_s)))
+                    for line in said[-3:]:
+                        print("#", line, flush=True)
+                return said
+        return run
+
+    for number in range(GATEWAYS):
+        test(f"{NEW}: blocked in phases {', '.join(map(str, range(number, PHASES, GATEWAYS)))} of {PHASES}, for 25 s, 40 s "
+             "and for ever")(all_blocks(number))
+
+
+if __name__ == "__main__":
+    sys.exit(system.main(at_once=GATEWAYS))
