@@ -29,10 +29,10 @@ static const struct json_value *member_of(const struct event_row *row, const cha
 	return json_find(&document, json_root(&document), key);
 }
 
-/* The duration that gateway.recovered brings along. */
-static int64_t value_of(const struct event_row *row)
+/* A duration in the evidence: -1 where there is none. */
+static int64_t duration_of(const struct event_row *row, const char *key)
 {
-	const struct json_value *value = member_of(row, "value");
+	const struct json_value *value = member_of(row, key);
 
 	if (value == NULL || value->type != JSON_NUMBER || !(value->number >= 0 && value->number < 1e15))
 		return -1;
@@ -79,7 +79,7 @@ static void take(struct story *story, const struct event_row *row)
 	else if (is(row, AUTOPSY_KIND))
 		story->autopsy = *row;
 	else if (is(row, "gateway.recovered"))
-		story->took_ms = value_of(row);
+		story->took_ms = duration_of(row, "value"); /* by a clock that nobody sets */
 	if (rank >= 0 && (story->advice < 0 || rank < story->advice))
 		story->advice = rank;
 }
@@ -131,8 +131,11 @@ int story_read(struct story *story, struct reader *reader, struct error *why)
 	result = read_suspicion(story, reader, why);
 	if (result < 0)
 		return result;
-	if (story->suspicion.kind[0] != '\0')
+	story->silent_ms = -1;
+	if (story->suspicion.kind[0] != '\0') {
+		story->silent_ms = duration_of(&story->suspicion, "silent_ms");
 		take(story, &story->suspicion);
+	}
 	do {
 		count = reader_page(reader, &filter, after, rows, PAGE_ROWS, why);
 		for (int i = 0; i < count; i++) {

@@ -21,7 +21,9 @@ struct story {
 	int64_t starts;  /* of the gateway, in the incident */
 	int64_t took_ms; /* from the first evidence to the recovery as a clock saw it that nobody sets; -1:
 	                    not known */
-	bool was_down;   /* nobody was answered from the first sign on */
+	int64_t
+	    silent_ms; /* so long before the first evidence it had last proved to be well; -1: not known */
+	bool was_down; /* nobody was answered from the first sign on */
 	/* kind "": there was none */
 	struct event_row suspicion;
 	struct event_row judgement;

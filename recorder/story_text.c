@@ -151,20 +151,21 @@ static void tell_reason(void *context, const char *sentence)
 static void tell_cost(FILE *out, const struct story *story, int width)
 {
 	char from[TIME_MAX], to[TIME_MAX], duration[32], words[512];
+	bool knows_answer = story->was_down && story->silent_ms >= 0;
+	int64_t before_ms = knows_answer ? story->silent_ms : 0;
 	struct text text;
 
 	fprintf(out, "\nWhat it cost\n");
 	text_init(&text, words, sizeof(words));
-	local_time(from, story_began_ms(story), "%H:%M:%S");
+	local_time(from, story_began_ms(story) - before_ms, "%H:%M:%S");
 	local_time(to, story->incident.closed_ms, "%H:%M:%S");
-	text_duration(duration, sizeof(duration), story_duration_ms(story));
+	text_duration(duration, sizeof(duration), story_duration_ms(story) + before_ms);
 	if (story->incident.closed_ms == 0)
 		text_addf(
 		    &text, "Its recovery is not recorded: \"holdfast status\" says how the gateway is now.");
 	else if (story->was_down)
-		text_addf(&text,
-		    "For %s, from the first sign at %s to the proved recovery at %s, nobody was answered.",
-		    duration, from, to);
+		text_addf(&text, "For %s, from %s at %s to the proved recovery at %s, nobody was answered.",
+		    duration, knows_answer ? "its last answer" : "the first sign", from, to);
 	else
 		text_addf(&text,
 		    "From the first sign at %s to the proved recovery at %s it took %s; it was answering for "

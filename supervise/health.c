@@ -208,6 +208,8 @@ void health_describe(const struct supervisor *supervisor, struct text *text)
 	if (supervisor->health.look.generation != supervisor->machine.generation ||
 	    verdict->state <= HEALTH_LIVE)
 		return;
+	if (verdict->witnesses & WITNESS_PROMISE)
+		return; /* that is all there is to say */
 	if (verdict->unanswered > 0)
 		text_addf(text, ": no answer for %s",
 		    text_duration(duration, sizeof(duration), verdict->silent_ms));

@@ -3,6 +3,7 @@
  * With glibc. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +25,7 @@ static _Atomic uint64_t *count = &before_main;
 
 __attribute__((constructor)) static void map_counts(void)
 {
-	static const char *const programs[] = {"holdfast-supervise", "holdfast-sentry"};
+	static const char *const programs[] = {"holdfast-supervise", "sentry"};
 	const char *path = getenv("TEST_ALLOCATIONS");
 	void *place;
 	int fd;

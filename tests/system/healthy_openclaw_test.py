@@ -7,7 +7,6 @@ every 2 s, so that the window is 6 s, and takes two minutes and a half; with LON
 the window is 43 s, and it takes 20 minutes. healthy_test.py tries many more causes with a small gateway. Prints TAP.
 """
 
-import json
 import os
 import pathlib
 import signal
