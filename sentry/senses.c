@@ -26,12 +26,33 @@ static void fill_look(struct pulse *pulse, struct health_look *look)
 	notify_look(&senses->notify, look);
 }
 
+/* What it says of itself in its own words: STATUS= of sd_notify(3), or what a probe that is a command
+ * printed. */
+static const char *own_words(const struct senses *senses)
+{
+	const char *status = notify_status(&senses->notify);
+
+	return *status != '\0' ? status : check_line(&senses->pulse.check);
+}
+
+static void say_figures(struct senses *senses)
+{
+	struct message message = {.figures = senses->signs.figures};
+
+	text_copy(message.figures.status, sizeof(message.figures.status), own_words(senses));
+	text_copy(message.figures.version, sizeof(message.figures.version), senses->link.hello.version);
+	text_copy(senses->words_told, sizeof(senses->words_told), own_words(senses));
+	worker_send(senses->worker, MESSAGE_FIGURES, &message);
+}
+
 static void looked(struct pulse *pulse, const struct health_look *look)
 {
 	struct senses *senses = pulse->context;
 	struct message message = {.health = *look};
 
 	worker_send(senses->worker, MESSAGE_LOOKED, &message);
+	if (strncmp(senses->words_told, own_words(senses), sizeof(senses->words_told) - 1) != 0)
+		say_figures(senses);
 }
 
 void senses_look(struct senses *senses, const struct message_look *look)
@@ -125,12 +146,7 @@ static void sign_found(struct signs *signs, const struct message_finding *findin
 
 static void figures_changed(struct signs *signs)
 {
-	struct senses *senses = signs->context;
-	struct message message = {.figures = signs->figures};
-
-	text_copy(message.figures.status, sizeof(message.figures.status), notify_status(&senses->notify));
-	text_copy(message.figures.version, sizeof(message.figures.version), senses->link.hello.version);
-	worker_send(senses->worker, MESSAGE_FIGURES, &message);
+	say_figures(signs->context);
 }
 
 static void link_said(struct link *link, const char *sentence)
@@ -146,9 +162,7 @@ static void link_said(struct link *link, const char *sentence)
 
 static void link_changed(struct link *link)
 {
-	struct senses *senses = link->context;
-
-	figures_changed(&senses->signs);
+	say_figures(link->context);
 }
 
 void senses_line(struct senses *senses, const char *line)

@@ -37,6 +37,7 @@ struct senses {
 	struct memory_sense memory;
 	struct orphans_sense orphans;
 	struct message_gateway gateway; /* looked at; generation 0: none */
+	char words_told[160];           /* its own words, as they were last passed on */
 	bool speaks_json; /* its start-up probe did: its version is one whose SIGUSR1 opens the inspector */
 };
 
