@@ -37,9 +37,9 @@ int openclaw_locate(struct openclaw *openclaw, struct loader *loader);
 int openclaw_read(struct openclaw *openclaw);
 void openclaw_release(struct openclaw *openclaw);
 
-/* For whoever wants other values of those files: reads config_path and what it includes, and takes nothing; then calls
- * `visitor` for each value at `path` (keys, NULL-terminated), of which the last one counts, until it returns a
- * negative errno, which is returned. */
+/* For whoever wants other values of those files: reads config_path and what it includes, and takes nothing;
+ * then calls `visitor` for each value at `path` (keys, NULL-terminated), of which the last one counts, until
+ * it returns a negative errno, which is returned. */
 typedef int openclaw_visitor(
     struct openclaw *openclaw, const struct origin *origin, const struct json_value *value);
 void openclaw_read_files(struct openclaw *openclaw);

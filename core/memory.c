@@ -96,7 +96,7 @@ static int64_t climb(const struct memory *memory)
 {
 	uint32_t count = memory->count < RECENT_LOOKS ? memory->count : RECENT_LOOKS;
 	const struct memory_look *looks = memory->looks + memory->count - count, *last = &looks[count - 1];
-	int64_t slopes[RECENT_LOOKS * (RECENT_LOOKS - 1) / 2], middle, latest;
+	int64_t slopes[RECENT_LOOKS * (RECENT_LOOKS - 1) / 2] = {0}, middle, latest;
 	uint32_t pairs = 0, rises = 0, falls = 0;
 
 	if (count < RECENT_LOOKS_MIN)
@@ -127,7 +127,7 @@ struct middle {
 
 static struct middle middle_of(const struct memory_look *looks, uint32_t count)
 {
-	int64_t trees[MEMORY_LOOKS_MAX], rooms[MEMORY_LOOKS_MAX];
+	int64_t trees[MEMORY_LOOKS_MAX] = {0}, rooms[MEMORY_LOOKS_MAX] = {0};
 
 	for (uint32_t i = 0; i < count; i++) {
 		trees[i] = (int64_t)looks[i].tree_bytes;
@@ -145,7 +145,7 @@ static int64_t slope_between(const struct middle *from, const struct middle *to)
 /* The median over pairs that are half of the time apart. */
 static int64_t lasting_slope(const struct memory *memory)
 {
-	int64_t slopes[MEMORY_LOOKS_MAX];
+	int64_t slopes[MEMORY_LOOKS_MAX] = {0};
 	uint32_t half = memory->count / 2;
 
 	if (half == 0)

@@ -45,18 +45,21 @@ struct gateway_facts {
 	int config_exit_code; /* this code means configuration unless the words say otherwise; 0: none */
 	uint32_t boot_limit;  /* unclean boots within the window after which it hides its channels; 0: none */
 	int64_t boot_window_ms;
-	const char *startup_path;   /* NULL: no start-up probe of its own */
-	const char *startup_status; /* the "status" of its JSON answer once it has started */
-	const char *ready_path; /* its readiness probe, which tells figures; NULL: none */
+	const char *startup_path;         /* NULL: no start-up probe of its own */
+	const char *startup_status;       /* the "status" of its JSON answer once it has started */
+	const char *ready_path;           /* its readiness probe, which tells figures; NULL: none */
 	const struct gateway_sign *signs; /* ends with text NULL; NULL: none */
 	const char
 	    *listening_phrase; /* said by versions without a start-up probe once they serve; NULL: none */
 	const char *channels_off_phrase; /* it runs, but with its channels off after too many unclean boots */
 	const struct gateway_drain *drains; /* ends with text NULL; NULL: it never drains by itself */
-	bool opens_inspector; /* node: SIGUSR1 opens its inspector, in versions whose start-up probe speaks JSON */
-	const char *command_name; /* how its own commands call themselves, and their script; NULL: by their script */
-	const char *const *helpers; /* parts of the paths of its helper processes' scripts; NULL-terminated; NULL: none
-	                             */
+	bool opens_inspector; /* node: SIGUSR1 opens its inspector, in versions whose start-up probe speaks
+	                         JSON */
+	const char
+	    *command_name; /* how its own commands call themselves, and their script; NULL: by their script */
+	const char *const
+	    *helpers; /* parts of the paths of its helper processes' scripts; NULL-terminated; NULL: none
+	               */
 	const char *migration_command; /* what a person must run after WORDS_MIGRATION_REQUIRED; NULL: none */
 };
 

@@ -80,7 +80,8 @@ const struct gateway_facts gateway_openclaw = {
     .channels_off_phrase = "restart-loop breaker tripped", /* 2026.9.6 */
     .drains = drains,
     .opens_inspector = true,
-    .command_name = "openclaw", /* the title is "openclaw-SUBCOMMAND", the script openclaw.mjs or a link to it */
+    .command_name =
+        "openclaw", /* the title is "openclaw-SUBCOMMAND", the script openclaw.mjs or a link to it */
     .helpers = helpers,
     .migration_command = "openclaw doctor --fix",
 };

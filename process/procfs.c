@@ -127,8 +127,8 @@ static bool look_for_port(void *context, const char *line)
 	uint64_t inode;
 	bool is_local;
 
-	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%x %*s %*s %u %*u %" SCNu64, address,
-	        &local_port, &state, &queue, &uid, &inode) != 6 ||
+	if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%x %*s %*s %u %*u %" SCNu64,
+	        address, &local_port, &state, &queue, &uid, &inode) != 6 ||
 	    local_port != search->port || state != 0x0A)
 		return true;
 	is_local = is_local_address(address);

@@ -289,7 +289,7 @@ static void timer_fired(struct loop_timer *timer)
 	switch (link->state) {
 	case LINK_CONNECTING:
 		note_failure(link, PROBE_L7TOUT, 0);
-		/* fall through */
+		__attribute__((fallthrough));
 	case LINK_CHALLENGED:
 		websocket_close(&link->main);
 		wait_again(link, PROBE_L7TOUT);

@@ -25,8 +25,7 @@ struct command {
 static void read_command(int pid, struct command *command)
 {
 	char path[32];
-	int fd CLOSE_ON_RETURN = -1;
-	ssize_t length = -1;
+	ssize_t length;
 
 	memset(command, 0, offsetof(struct command, device));
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);

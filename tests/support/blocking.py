@@ -46,7 +46,8 @@ class Blocked:
         (self.orders / "began").unlink(missing_ok=True)
         (self.orders / "ended").unlink(missing_ok=True)
         order = {"way": way, **({"phaseMs": int(phase_s * 1000)} if phase_s is not None else {}),
-                 **({"seconds": seconds} if seconds else {}), **({"object": str(self.orders / target)} if target else {})}
+                 **({"seconds": seconds} if seconds else {}),
+                 **({"object": str(self.orders / target)} if target else {})}
         part = self.orders / "order.new"
         part.write_text(json.dumps(order))
         part.rename(self.orders / "order")

@@ -120,6 +120,13 @@ def frozen(pid):
         (cgroup / "cgroup.freeze").write_text("0")
 
 
+def memory_stall_s():
+    """The time in which somebody on this machine has waited for memory; 0 where the kernel does not count it."""
+    with contextlib.suppress(OSError):
+        return int(pathlib.Path("/proc/pressure/memory").read_text().splitlines()[0].rpartition("=")[2]) / 1e6
+    return 0
+
+
 @contextlib.contextmanager
 def thrashing(pid, directory, room_bytes):
     """It shares `room_bytes` of memory with a program that reads more than that: its pages are taken away all the
@@ -137,6 +144,9 @@ def thrashing(pid, directory, room_bytes):
     with open(pages, "wb") as file:
         for _ in range(room_bytes * 4 >> 20):
             file.write(os.urandom(1 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # or they would be ours, not the hogs'
     hogs = [subprocess.Popen([sys.executable, "-c", HOG, str(pages)], env=outside()) for _ in range(2)]
     try:
         with ended(*hogs):

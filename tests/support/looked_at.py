@@ -24,7 +24,7 @@ later(gateway.every(TICK_MS / 1000, tell))
 
 
 class LookedAt:
-    """It is ready, well, linked, and has been asked `first_probes` times."""
+    """It is ready, linked, and has been asked `first_probes` times."""
 
     def __init__(self, place, health, environment=None, first_probes=10):
         self.place = place
@@ -35,8 +35,8 @@ class LookedAt:
         place.settings({"health": health, "gateway": {"kind": "openclaw", "port": port, "stopTimeout": "3s"}})
         place.run_ready(sys.executable, FAKE, str(port))
         place.wait_workers()
-        place.wait_for(lambda: self.place.status()["health"]["webSocket"] == "WSOK", "link")
         self.order(COUNTING)
+        self.wait_count("tick", "1", 1)
         self.wait_count("asked", "/healthz", first_probes)
 
     def order(self, order):

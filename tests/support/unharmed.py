@@ -31,7 +31,7 @@ def answers(port, path="/healthz"):
 
 
 class Unharmed:
-    """From here on it is left alone: `then()` says whether it was. Meanwhile its health is looked at again and again."""
+    """From here on it is left alone: `then()` says whether it was. Meanwhile its health is looked at all the time."""
 
     def __init__(self, place, port):
         self.place, self.port = place, port

@@ -212,7 +212,7 @@ TEST("a queue that is full takes no connection in time")
 	address.sin_port = htons((uint16_t)port);
 	for (int i = 0; i < 4; i++) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		connect(waiting[i], (struct sockaddr *)&address, sizeof(address));
+		(void)!connect(waiting[i], (struct sockaddr *)&address, sizeof(address));
 	}
 	begin(NULL);
 	CHECK(run(port, 200) == PROBE_L4TOUT);

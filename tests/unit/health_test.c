@@ -307,6 +307,11 @@ TEST("time in which nobody looked or the host slept is no evidence")
 	CHECK(story.verdict.state == HEALTH_HUNG);
 }
 
+static bool is_same(const void *one, const void *other, size_t size)
+{
+	return memcmp(one, other, size) == 0;
+}
+
 TEST("a look that is older than the last, or of another gateway, changes nothing")
 {
 	struct story story = silent(20 * SECOND);
@@ -314,11 +319,11 @@ TEST("a look that is older than the last, or of another gateway, changes nothing
 
 	story.look.at_ms -= 5 * SECOND;
 	step(&story);
-	CHECK(story.verdict.state == HEALTH_SUSPECT && memcmp(&before, &story.health, sizeof(before)) == 0);
+	CHECK(story.verdict.state == HEALTH_SUSPECT && is_same(&before, &story.health, sizeof(before)));
 	story.look.at_ms += 6 * SECOND;
 	story.look.generation = 2;
 	step(&story);
-	CHECK(story.verdict.state == HEALTH_UNKNOWN && memcmp(&before, &story.health, sizeof(before)) == 0);
+	CHECK(story.verdict.state == HEALTH_UNKNOWN && is_same(&before, &story.health, sizeof(before)));
 }
 
 TEST("probes that could not be made say nothing")

@@ -383,7 +383,6 @@ typedef void judge_function(
 static const char *live(judge_function *function, struct life *life)
 {
 	struct memory judged;
-	bool quiet_seen = false;
 
 	memory_init(&judged);
 	for (int i = 0; i < 250; i++) {
@@ -399,7 +398,6 @@ static const char *live(judge_function *function, struct life *life)
 		look.room_bytes = (uint64_t)(room * MB);
 		look.quiet = pick(0, 3) == 0;
 		function(&judged, &look, &said);
-		quiet_seen |= look.quiet;
 		if (said.state != MEMORY_CONDEMNED)
 			continue;
 		if (life->story != LEAK)

@@ -35,12 +35,17 @@ def tree(folder, **files):
     return folder
 
 
-def outcome(code, output, is_tap=True, timed_out=0):
+def run_tests():
+    """tools/run-tests as a module."""
     sys.dont_write_bytecode = True
     loader = importlib.machinery.SourceFileLoader("run_tests", str(TOOLS / "run-tests"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("run_tests", loader))
     loader.exec_module(module)
-    seen = module.Outcome("some test")
+    return module
+
+
+def outcome(code, output, is_tap=True, timed_out=0):
+    seen = run_tests().Outcome("some test")
     seen.judge(code, timed_out, output, "", is_tap)
     return seen.passed, seen.failed, seen.skipped
 
@@ -66,6 +71,45 @@ def a_program_without_tap_is_judged_by_its_exit_code(folder):
     assert outcome(0, "fine", is_tap=False) == (1, 0, 0)
     assert outcome(77, "", is_tap=False) == (0, 0, 1)
     assert outcome(3, "", is_tap=False) == (0, 1, 0)
+
+
+# Says when it began and ended; one that is said to meet others ends when as many as that have begun.
+SYSTEM_TEST = """\
+import pathlib, sys, time
+name, wanted = pathlib.Path(sys.argv[0]).stem, {wanted}
+print("began", name, file=open("order", "a"))
+while open("order").read().count("began") < wanted:
+    time.sleep(0.01)
+print("ended", name, file=open("order", "a"))
+print("1..1\\nok 1")
+"""
+
+
+def order_of_system_tests(folder, *wanted, **tests):
+    (pathlib.Path(folder) / "tests/system").mkdir(parents=True)
+    for name, begun in tests.items():
+        (pathlib.Path(folder) / f"tests/system/{name}.py").write_text(SYSTEM_TEST.format(wanted=begun))
+    module = run_tests()
+    module.ROOT, module.SYSTEM_TIMEOUT_S, module.meson_tests = pathlib.Path(folder), 20, lambda build: []
+    module.install_openclaw = lambda version: module.Outcome(f"OpenClaw {version}")
+    seen = [outcome for outcome in module.outcomes(wanted, folder, folder) if not outcome.name.startswith("OpenClaw")]
+    assert all((outcome.passed, outcome.failed) == (1, 0) for outcome in seen), [outcome.details for outcome in seen]
+    return (pathlib.Path(folder) / "order").read_text().splitlines()
+
+
+@test
+def tests_of_the_real_gateway_run_in_two_lanes_and_the_others_alone(folder):
+    # openclaw_test ends when all have begun: the two others of the real gateway go past it, one after the other.
+    order = order_of_system_tests(folder, a_test=1, hang_test=3, config_fallback_test=5, openclaw_test=5, z_test=2)
+    assert order[:4] == ["began a_test", "ended a_test", "began z_test", "ended z_test"], order
+    assert set(order[4:6]) == {"began openclaw_test", "began hang_test"}, order
+    assert order.index("ended hang_test") < order.index("began config_fallback_test") < order.index("ended openclaw_test"), order
+
+
+@test
+def words_choose_among_tests_in_lanes_too(folder):
+    order = order_of_system_tests(folder, "hang", "a_test", a_test=1, hang_test=2, openclaw_test=99)
+    assert order == ["began a_test", "ended a_test", "began hang_test", "ended hang_test"], order
 
 
 @test

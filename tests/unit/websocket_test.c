@@ -79,7 +79,7 @@ TEST("a queue that is full is no connection once the deadline has passed")
 		    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
 		crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		connect(crowd[i], (struct sockaddr *)&address, sizeof(address));
+		(void)!connect(crowd[i], (struct sockaddr *)&address, sizeof(address));
 	}
 	CHECK(websocket_open(&websocket, port, "/", 50) == 0);
 	CHECK(turn_until(&told.closed, 1));
