@@ -53,7 +53,7 @@ static unsigned add_children(int pid, int *list, unsigned count)
 	return count;
 }
 
-static uint64_t read_io(int pid)
+uint64_t activity_io_bytes(int pid)
 {
 	char path[32], text[512];
 	uint64_t read_bytes, written_bytes;
@@ -70,7 +70,7 @@ void activity_read(int pid, struct activity *activity)
 	int tree[TREE_MAX] = {pid};
 	unsigned count = 1;
 
-	*activity = (struct activity){.io_bytes = read_io(pid)};
+	*activity = (struct activity){.io_bytes = activity_io_bytes(pid)};
 	for (unsigned i = 0; i < count; i++) {
 		activity->cpu_ticks += read_ticks(tree[i]);
 		count = add_children(tree[i], tree, count);

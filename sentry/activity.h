@@ -13,6 +13,9 @@ struct activity {
 /* Fills *activity for the process; all 0 when it is gone. */
 void activity_read(int pid, struct activity *activity);
 
+/* Read and written by the process; 0 where that may not be seen. */
+uint64_t activity_io_bytes(int pid);
+
 /* Whether more happened between the two than our own probes cause. */
 bool activity_moved(const struct activity *before, const struct activity *after);
 

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "process/procfs.h"
+#include "sentry/activity.h"
 #include "sentry/family.h"
 
 #define COMMAND_BYTES   4096
@@ -172,18 +173,6 @@ static void name_of(const struct command *command, int pid, char *name, size_t s
 			*at = *at == ' ' ? '\0' : '?';
 }
 
-static uint64_t read_io(int pid)
-{
-	char path[32], text[512];
-	uint64_t read_bytes, written_bytes;
-
-	snprintf(path, sizeof(path), "/proc/%d/io", pid);
-	if (file_read(AT_FDCWD, path, text, sizeof(text)) < 0 ||
-	    sscanf(text, "rchar: %" SCNu64 " wchar: %" SCNu64, &read_bytes, &written_bytes) != 2)
-		return 0;
-	return read_bytes + written_bytes;
-}
-
 static void describe(struct orphan *orphan, const struct family *family, const struct relative *relative,
     const struct command *command, int64_t now_ms)
 {
@@ -199,7 +188,7 @@ static void describe(struct orphan *orphan, const struct family *family, const s
 		if (family->list[i].root != relative->pid)
 			continue;
 		orphan->cpu_ticks += family->list[i].cpu_ticks;
-		orphan->io_bytes += read_io(family->list[i].pid);
+		orphan->io_bytes += activity_io_bytes(family->list[i].pid);
 	}
 	name_of(command, relative->pid, orphan->name, sizeof(orphan->name));
 }

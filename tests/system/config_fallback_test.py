@@ -18,24 +18,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
 import system
-from system import ROOT, Skip, environment_of, expect, expect_equal, free_port, steady, test
-
-LOCAL = ROOT / ".local"
-NEW, OLD = "2026.9.6", "2026.2.1"
-NODES = {NEW: "24.21.0", OLD: "22.23.3"}
-READY_S = 120  # on two busy cores; alone it takes about ten
-
-
-def command_of(version):
-    """node openclaw.mjs gateway run, with the Node that runs this version."""
-    node = LOCAL / "node" / NODES[version] / "bin/node"
-    program = LOCAL / "openclaw" / version / "node_modules/openclaw/openclaw.mjs"
-    if not (node.exists() and program.exists()):
-        missing = f"OpenClaw {version} is not in .local (tools/install-openclaw {version} .local)"
-        if os.environ.get("CI"):
-            raise AssertionError(missing)
-        raise Skip(missing)
-    return [str(node), str(program), "gateway", "run"]
+from openclaw_home import NEW, OLD, READY_S, command_of
+from system import Skip, environment_of, expect, expect_equal, free_port, steady, test
 
 
 class Home:
