@@ -48,7 +48,7 @@ const struct setting schema[] = {
 	{"health.timeout", SETTING_DURATION, EFFECT_NOW, AT(health.timeout_ms), 50, 5 * MINUTE, "10s",
 	    "A probe without an answer for this long has failed."},
 	{"health.failures", SETTING_COUNT, EFFECT_NOW, AT(health.failures), 1, 100, "3",
-	    "So many failed probes in a row make the gateway suspect."},
+	    "So many probes in a row must go unanswered before the gateway hangs."},
 	{"health.path", SETTING_PATH, EFFECT_NOW, AT(health.path), 0, 0, "/healthz",
 	    "What a probe asks the gateway for; \"\": a probe only connects to its port."},
 	{"health.command", SETTING_ARGUMENTS, EFFECT_NOW, AT(health.arguments), 0, SETTINGS_ARGUMENTS_MAX, NULL,
