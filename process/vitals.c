@@ -11,11 +11,14 @@
 #include "base/text.h"
 #include "world/world.h"
 
-#define NS_PER_MS           1000000
-#define INSPECTOR_PORT      9229
-#define INSPECTOR_PORTS     10
-#define CGROUP_PATH_MAX     512
-#define TCP_ESTABLISHED_HEX 0x01
+#define NS_PER_MS             1000000
+#define INSPECTOR_PORT        9229
+#define INSPECTOR_PORTS       10
+#define CGROUP_PATH_MAX       512
+#define INSPECTOR_THREAD      "InspectorIo" /* seen in Node 24 */
+#define INSPECTOR_CONNECTIONS 64
+#define TCP_IS_ESTABLISHED    0x01
+#define TCP_LISTENS           0x0a
 
 static uint64_t ticks_to_ms(uint64_t ticks)
 {
@@ -150,25 +153,65 @@ bool vitals_is_frozen(int pid)
 	       (strstr(text, "refrigerator") != NULL || strstr(text, "do_freezer_trap") != NULL);
 }
 
+/* Connections that were accepted on other ports than the gateway's own, of whatever process. */
 struct inspector_search {
-	uint64_t inodes[INSPECTOR_PORTS];
+	uint32_t own_port;
+	uint8_t listens[65536 / 8]; /* one bit a port */
+	struct {
+		uint64_t inode;
+		uint32_t port;
+	} accepted[INSPECTOR_CONNECTIONS];
 	uint32_t count;
+	bool runs; /* the process has an inspector's thread */
+	bool found;
 };
 
-static bool look_for_inspector(void *context, const char *line)
+static bool read_connection(const char *line, uint32_t *port, uint32_t *state, uint64_t *inode)
 {
-	struct inspector_search *search = context;
-	unsigned port, state;
-	uint64_t inode;
-
-	if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %" SCNu64, &port,
-	        &state, &inode) == 3 &&
-	    port >= INSPECTOR_PORT && port < INSPECTOR_PORT + INSPECTOR_PORTS && state == TCP_ESTABLISHED_HEX)
-		search->inodes[search->count++] = inode;
-	return search->count < INSPECTOR_PORTS;
+	return sscanf(line,
+	           " %*u: %*[0-9A-Fa-f]:%" SCNx32 " %*[0-9A-Fa-f]:%*x %" SCNx32
+	           " %*s %*s %*s %*u %*u %" SCNu64,
+	           port, state, inode) == 3 &&
+	       *port < 65536;
 }
 
-static bool has_inode(void *context, int directory_fd, const char *name)
+static bool look_for_listeners(void *context, const char *line)
+{
+	struct inspector_search *search = context;
+	uint32_t port, state;
+	uint64_t inode;
+
+	if (read_connection(line, &port, &state, &inode) && state == TCP_LISTENS && port != search->own_port)
+		search->listens[port / 8] |= (uint8_t)(1u << port % 8);
+	return true;
+}
+
+static bool look_for_accepted(void *context, const char *line)
+{
+	struct inspector_search *search = context;
+	uint32_t port, state;
+	uint64_t inode;
+
+	if (read_connection(line, &port, &state, &inode) && state == TCP_IS_ESTABLISHED &&
+	    (search->listens[port / 8] & 1u << port % 8)) {
+		search->accepted[search->count].inode = inode;
+		search->accepted[search->count++].port = port;
+	}
+	return search->count < INSPECTOR_CONNECTIONS;
+}
+
+static bool is_inspector_thread(void *context, int directory_fd, const char *name)
+{
+	struct inspector_search *search = context;
+	char path[48], comm[32];
+
+	snprintf(path, sizeof(path), "%.16s/comm", name);
+	search->runs = name[0] != '.' && file_read(directory_fd, path, comm, sizeof(comm)) > 0 &&
+	               strncmp(comm, INSPECTOR_THREAD, strlen(INSPECTOR_THREAD)) == 0;
+	return !search->runs;
+}
+
+static bool is_inspection(void *context, int directory_fd, const char *name)
 {
 	struct inspector_search *search = context;
 	char target[64];
@@ -178,23 +221,29 @@ static bool has_inode(void *context, int directory_fd, const char *name)
 	target[length < 0 ? 0 : length] = '\0';
 	if (sscanf(target, "socket:[%" SCNu64 "]", &inode) != 1)
 		return true;
-	for (uint32_t i = 0; i < search->count; i++)
-		if (search->inodes[i] == inode) {
-			search->count = UINT32_MAX;
-			return false;
-		}
-	return true;
+	for (uint32_t i = 0; i < search->count && !search->found; i++) {
+		uint32_t port = search->accepted[i].port;
+		bool is_usual = port >= INSPECTOR_PORT && port < INSPECTOR_PORT + INSPECTOR_PORTS;
+
+		search->found = search->accepted[i].inode == inode && (is_usual || search->runs);
+	}
+	return !search->found;
 }
 
-bool vitals_is_inspected(int pid)
+bool vitals_is_inspected(int pid, uint32_t own_port)
 {
-	struct inspector_search search = {0};
+	static struct inspector_search search; /* large; used by one thread */
 	char path[32];
 
-	file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_inspector, &search);
+	memset(&search, 0, sizeof(search));
+	search.own_port = own_port;
+	file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_listeners, &search);
+	file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_accepted, &search);
 	if (search.count == 0)
 		return false;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	file_each_entry(path, is_inspector_thread, &search);
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	file_each_entry(path, has_inode, &search);
-	return search.count == UINT32_MAX;
+	file_each_entry(path, is_inspection, &search);
+	return search.found;
 }

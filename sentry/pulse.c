@@ -199,7 +199,7 @@ static void see_process(struct pulse *pulse, struct health_look *look)
 	activity_read(pulse->gateway_pid, &activity);
 	look->process = thread.state;
 	/* Only one that is suspect is asked about for long. */
-	look->is_traced = thread.is_traced || (suspect && vitals_is_inspected(pulse->pid));
+	look->is_traced = thread.is_traced || (suspect && vitals_is_inspected(pulse->pid, pulse->port));
 	look->is_frozen = suspect && vitals_is_frozen(pulse->pid);
 	look->main_cpu_ms = thread.cpu_ms;
 	look->main_waited_ms = thread.waited_ms;

@@ -158,7 +158,7 @@ def traced(it):
 @cause("a person's debugger is connected to its inspector and pauses it", gateway=1)
 def inspected(it):
     with disturb.inspected(it.pid, it.place):
-        it.go_on()
+        it.go_on(2 * WINDOW_S)
         it.went_unanswered()
 
 
