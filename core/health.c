@@ -66,7 +66,7 @@ void health_begin(struct health *health, uint64_t generation, int64_t now_ms, bo
 {
 	health_init(health, health->settings);
 	health->generation = generation;
-	health->proved = proved;
+	health->proved = health->connected = proved;
 	health->state = proved ? HEALTH_LIVE : HEALTH_UNKNOWN;
 	health->proved_ms = health->not_before_ms = health->last.at_ms = now_ms;
 	health->now.look.queue = -1;
@@ -77,6 +77,7 @@ void health_slept(struct health *health, int64_t now_ms)
 {
 	health->not_before_ms = larger(health->not_before_ms, now_ms);
 	health->last.at_ms = larger(health->last.at_ms, now_ms);
+	health->woken = false;
 	evidence_begin(health);
 	health->waits_since_ms = 0;
 	health->base.look.at_ms = health->next.look.at_ms = health->last.at_ms;
@@ -116,7 +117,10 @@ static struct health_look bounded(const struct health_look *seen)
 
 static void note_proofs(struct health *health, const struct health_look *look)
 {
-	int64_t turned_ms = larger(look->answered_ms, larger(look->heard_ms, look->watchdog_heard_ms));
+	/* That a connection was made proves that something listens: the kernel makes them for a loop that
+	 * hangs. */
+	int64_t answered_ms = look->probe == PROBE_L4OK ? 0 : look->answered_ms;
+	int64_t turned_ms = larger(answered_ms, larger(look->heard_ms, look->watchdog_heard_ms));
 	bool took_one = look->queue >= 0 && health->last.queue > look->queue;
 
 	/* Only who accepts takes connections out of the queue. */
@@ -129,7 +133,7 @@ static void note_proofs(struct health *health, const struct health_look *look)
 	health->connected |= look->answered_ms != 0;
 	health->linked |= look->heard_ms != 0 || look->link == PROBE_WSOK || look->link == PROBE_WSAUTH;
 	if (health->proved)
-		health->proved_ms = larger(health->proved_ms, health->turned_ms);
+		health->proved_ms = larger(health->proved_ms, larger(health->turned_ms, look->answered_ms));
 }
 
 static uint32_t exceptions(const struct health_look *look)
@@ -327,7 +331,7 @@ static enum health_state judge(
 	if (is_suspicious(health, look))
 		return HEALTH_SUSPECT;
 	/* That nothing speaks against it any more is not enough: another sentry may have begun to count. */
-	if (health->state > HEALTH_LIVE && health->turned_ms < health->suspect_ms)
+	if (health->state > HEALTH_LIVE && health->proved_ms < health->suspect_ms)
 		return HEALTH_SUSPECT;
 	return HEALTH_LIVE;
 }

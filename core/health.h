@@ -177,7 +177,7 @@ void health_init(struct health *health, const struct health_settings *settings);
  * silence counts. */
 void health_begin(struct health *health, uint64_t generation, int64_t now_ms, bool proved);
 
-/* The host slept: what went unanswered meanwhile is no sign. */
+/* The host slept, or nothing was to be done for a while: what went unanswered until now is no sign. */
 void health_slept(struct health *health, int64_t now_ms);
 
 /* One look; one of another generation changes nothing and says HEALTH_UNKNOWN. `verdict` is filled whole. */

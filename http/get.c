@@ -223,6 +223,11 @@ int http_get_start(struct http_get *get, uint32_t port, const char *path, int64_
 	get->deadline.callback = deadline_passed;
 	if (world_connect(get->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
 	    errno != EINPROGRESS) {
+		if (errno != ECONNREFUSED) { /* no port or address left for us: nobody refused anything */
+			result = -errno;
+			http_get_cancel(get);
+			return result;
+		}
 		/* On this machine a refusal comes at once; `done` must still come from the loop. */
 		get->deadline.callback = connection_refused;
 		timeout_ms = 0;

@@ -11,7 +11,7 @@
 #include <sys/signalfd.h>
 
 #define LOOP_BATCH_MAX  16
-#define LOOP_TIMERS_MAX 32
+#define LOOP_TIMERS_MAX 64
 
 struct loop;
 struct loop_source;

@@ -155,7 +155,7 @@ bool vitals_is_frozen(int pid)
 
 /* Connections that were accepted on other ports than the gateway's own, of whatever process. */
 struct inspector_search {
-	uint32_t own_port;
+	uint32_t own_port, inspector_port;
 	uint8_t listens[65536 / 8]; /* one bit a port */
 	struct {
 		uint64_t inode;
@@ -223,20 +223,22 @@ static bool is_inspection(void *context, int directory_fd, const char *name)
 		return true;
 	for (uint32_t i = 0; i < search->count && !search->found; i++) {
 		uint32_t port = search->accepted[i].port;
-		bool is_usual = port >= INSPECTOR_PORT && port < INSPECTOR_PORT + INSPECTOR_PORTS;
+		bool is_inspector = port >= INSPECTOR_PORT && port < INSPECTOR_PORT + INSPECTOR_PORTS;
 
-		search->found = search->accepted[i].inode == inode && (is_usual || search->runs);
+		is_inspector |= search->inspector_port != 0 ? port == search->inspector_port : search->runs;
+		search->found = search->accepted[i].inode == inode && is_inspector;
 	}
 	return !search->found;
 }
 
-bool vitals_is_inspected(int pid, uint32_t own_port)
+bool vitals_is_inspected(int pid, uint32_t own_port, uint32_t inspector_port)
 {
 	static struct inspector_search search; /* large; used by one thread */
 	char path[32];
 
 	memset(&search, 0, sizeof(search));
 	search.own_port = own_port;
+	search.inspector_port = inspector_port;
 	file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_listeners, &search);
 	file_each_line(AT_FDCWD, "/proc/net/tcp", look_for_accepted, &search);
 	if (search.count == 0)

@@ -38,8 +38,8 @@ uint64_t vitals_memory_stall_ms(int pid);
 bool vitals_is_frozen(int pid);
 
 /* Whether a debugger is connected to the process's JavaScript inspector: on the port that Node takes unless
- * told otherwise (9229 and the nine after it), or, while the process has an inspector's thread, on any port
- * that it listens on besides `own_port`. */
-bool vitals_is_inspected(int pid, uint32_t own_port);
+ * told otherwise (9229 and the nine after it), or on `inspector_port`. Where that is not known (0), and the
+ * process has an inspector's thread, on any port that it listens on besides `own_port`. */
+bool vitals_is_inspected(int pid, uint32_t own_port, uint32_t inspector_port);
 
 #endif

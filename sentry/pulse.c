@@ -58,7 +58,7 @@ static bool is_failure(enum probe_result result, unsigned status)
 static bool is_answer(enum probe_result result)
 {
 	return result == PROBE_L4OK || result == PROBE_L7OK || result == PROBE_L7STS ||
-	       result == PROBE_PROCOK || result == PROBE_PROCERR;
+	       result == PROBE_PROCOK; /* a command that says "no" does not say that the loop turns */
 }
 
 static void note_miss(struct pulse *pulse, int64_t asked_ms)
@@ -192,14 +192,15 @@ static void see_process(struct pulse *pulse, struct health_look *look)
 	struct vitals_thread thread;
 	struct vitals_machine machine;
 	struct activity activity;
-	bool suspect = look->unanswered > 0 || look->failing_since_ms != 0;
+	bool suspect = look->unanswered > 0 || look->failing_since_ms != 0 || look->watchdog_missed != 0;
 
 	vitals_read_main_thread(pulse->pid, &thread);
 	vitals_read_machine(&machine);
 	activity_read(pulse->gateway_pid, &activity);
 	look->process = thread.state;
 	/* Only one that is suspect is asked about for long. */
-	look->is_traced = thread.is_traced || (suspect && vitals_is_inspected(pulse->pid, pulse->port));
+	look->is_traced = thread.is_traced ||
+	                  (suspect && vitals_is_inspected(pulse->pid, pulse->port, pulse->inspector_port));
 	look->is_frozen = suspect && vitals_is_frozen(pulse->pid);
 	look->main_cpu_ms = thread.cpu_ms;
 	look->main_waited_ms = thread.waited_ms;
@@ -225,8 +226,8 @@ static void take_look(struct pulse *pulse)
 	    pulse->unanswered_since_ms != 0 ? pulse->unanswered_since_ms : pulse->standing.asked_ms;
 	pulse->due_ms = 0;
 	see_listener(pulse, look);
-	see_process(pulse, look);
 	pulse->fill(pulse, look);
+	see_process(pulse, look);
 	pulse->looked(pulse, look);
 }
 
@@ -298,6 +299,8 @@ static void begin(struct pulse *pulse, const struct message_gateway *gateway)
 	cancel(pulse);
 	memset(&pulse->look, 0, sizeof(pulse->look));
 	pulse->look.generation = gateway->generation;
+	if (gateway->pid != pulse->gateway_pid)
+		pulse->inspector_port = 0;
 	pulse->gateway_pid = pulse->pid = gateway->pid;
 	pulse->port = gateway->port;
 	pulse->listener_inode = pulse->tree_cpu_ms = 0;

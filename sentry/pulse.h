@@ -45,6 +45,7 @@ struct pulse {
 	int64_t unanswered_since_ms; /* the first of those in a row that went unanswered was sent; 0: none */
 	int gateway_pid, pid;        /* the process started; the one of its tree that answers */
 	uint32_t port;
+	uint32_t inspector_port; /* as it said on its console; 0: it has not */
 	uint64_t listener_inode, busy_cpu_ms, tree_cpu_ms;
 	struct health_look look;
 };

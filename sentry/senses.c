@@ -167,7 +167,12 @@ static void link_changed(struct link *link)
 
 void senses_line(struct senses *senses, const char *line)
 {
+	char path[38];
+	uint32_t port;
+
 	autopsy_line(&senses->autopsy, line);
+	if (inspector_read_address(line, &port, path) && port != senses->gateway.port)
+		senses->pulse.inspector_port = port;
 	if (senses->gateway.generation != 0)
 		signs_line(&senses->signs, line);
 }

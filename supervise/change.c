@@ -146,6 +146,13 @@ static void list_descriptors(const struct supervisor *supervisor, int outcome_fd
 	listeners_add(supervisor, list);
 }
 
+/* That a gateway's inspector was opened, and it must be replaced, is known to this build for sure; to another
+ * one only if it reads the record as we do. */
+static bool must_wait(const struct supervisor *supervisor)
+{
+	return supervisor->machine.alive && supervisor->machine.opened;
+}
+
 /* Executes the new image. Returns only when that failed, with everything as it was. */
 static int execute_anew(struct supervisor *supervisor)
 {
@@ -162,6 +169,8 @@ static int execute_anew(struct supervisor *supervisor)
 		arguments[count++] = *argument;
 	if (code == 0 && (outcome_fd < 0 || settings_fd < 0))
 		code = -EMFILE;
+	if (code == 0 && must_wait(supervisor))
+		code = -EBUSY;
 	if (code == 0)
 		code = supervisor_save(supervisor);
 	if (code == 0 && world_dup2(supervisor->change.settings_fd, SETTINGS_FD) < 0)
@@ -353,7 +362,8 @@ void change_begin(struct supervisor *supervisor, enum change_kind kind, const ch
 	const char *first[] = {"holdfast-settings", NULL};
 	int result;
 
-	if (supervisor->change.kind != CHANGE_NONE || workers_are_changing(supervisor)) {
+	if (supervisor->change.kind != CHANGE_NONE || workers_are_changing(supervisor) ||
+	    must_wait(supervisor)) {
 		if (caller_fd < 0) /* nobody asks again */
 			supervisor->change.again = true;
 		commands_answer(supervisor, caller_fd, -EBUSY,
@@ -378,7 +388,7 @@ void change_begin(struct supervisor *supervisor, enum change_kind kind, const ch
 void change_again(struct supervisor *supervisor)
 {
 	if (!supervisor->change.again || supervisor->change.kind != CHANGE_NONE ||
-	    workers_are_changing(supervisor) || supervisor->machine.finishing)
+	    workers_are_changing(supervisor) || must_wait(supervisor) || supervisor->machine.finishing)
 		return;
 	supervisor->change.again = false;
 	change_begin(supervisor, CHANGE_RELOAD, NULL, NULL, -1);

@@ -15,6 +15,7 @@
 #include "world/world.h"
 
 #define BYTES_PER_MB 1000000
+#define SILENCE_MS   60000 /* besides three looks: a sentry that is alive takes them */
 
 void health_prepare(struct supervisor *supervisor)
 {
@@ -59,12 +60,59 @@ static void say_look(struct supervisor *supervisor, int64_t pace_ms)
 	worker_say(supervisor, WORKER_SENTRY, MESSAGE_LOOK, &message, -1);
 }
 
+/* A look must come so soon. */
+static int64_t patience_ms(const struct supervisor *supervisor)
+{
+	return 3 * supervisor->health.pace_ms + SILENCE_MS;
+}
+
+static loop_timer_callback sentry_is_silent;
+
+static void await_look(struct supervisor *supervisor)
+{
+	supervisor->health.silence.callback = sentry_is_silent;
+	supervisor->health.silence.context = supervisor;
+	loop_timer_arm(&supervisor->loop, &supervisor->health.silence,
+	    supervisor->health.pace_ms == 0 ? 0 : clock_boot_ms() + patience_ms(supervisor));
+}
+
+/* The sentry lives, and takes no looks: it hangs itself, on a disk perhaps. Another one is started. */
+static void sentry_is_silent(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = timer->context;
+	const struct supervised_worker *sentry = &supervisor->workers[WORKER_SENTRY];
+
+	if (supervisor->health.pace_ms == 0 || !sentry->ready || sentry->pid <= 0)
+		return;
+	if (file_is_readable(sentry->channel_fd)) { /* it has spoken; it is we who did not listen */
+		await_look(supervisor);
+		return;
+	}
+	events_record(supervisor, "sentry.silent", SEVERITY_WARNING, 0, NULL,
+	    "The sentry (pid %d) has taken no look at the gateway for %" PRId64
+	    " s; it is ended, and another one started. The gateway is not touched.",
+	    sentry->pid, patience_ms(supervisor) / 1000);
+	world_pidfd_send_signal(sentry->pid_fd, SIGKILL, NULL, 0);
+}
+
+/* What it did while nothing was to be done about it is no evidence: it is judged from the end of a pause on.
+ */
+static void follow_pause(struct supervisor *supervisor)
+{
+	bool is_paused = supervision_is_paused(&supervisor->machine, clock_boot_ms());
+
+	if (supervisor->health.was_paused && !is_paused)
+		health_slept(&supervisor->health.health, clock_boot_ms());
+	supervisor->health.was_paused = is_paused;
+}
+
 void health_follow(struct supervisor *supervisor)
 {
 	const struct supervision *machine = &supervisor->machine;
 	int64_t pace_ms = wanted_pace_ms(supervisor);
 	bool is_other = supervisor->health.generation != machine->generation;
 
+	follow_pause(supervisor);
 	if (pace_ms == supervisor->health.pace_ms && !(is_other && pace_ms != 0))
 		return;
 	if (pace_ms != 0 && (is_other || supervisor->health.pace_ms == 0))
@@ -72,12 +120,14 @@ void health_follow(struct supervisor *supervisor)
 		    supervisor->health.proved || machine->state == STATE_STARTING);
 	supervisor->health.generation = machine->generation;
 	supervisor->health.pace_ms = pace_ms;
+	await_look(supervisor);
 	if (machine->alive) /* the sentry knows by itself that one that is gone is not looked at */
 		say_look(supervisor, pace_ms);
 }
 
 void health_tell_sentry(struct supervisor *supervisor)
 {
+	await_look(supervisor);
 	if (supervisor->machine.alive && supervisor->health.pace_ms != 0)
 		say_look(supervisor, supervisor->health.pace_ms);
 }
@@ -85,6 +135,7 @@ void health_tell_sentry(struct supervisor *supervisor)
 void health_host_slept(struct supervisor *supervisor)
 {
 	health_slept(&supervisor->health.health, clock_boot_ms());
+	await_look(supervisor);
 }
 
 /* What the verdict asks of the core. Said again at every look: what holds it back now may not hold it later.
@@ -128,6 +179,8 @@ static void looked(struct supervisor *supervisor, const struct health_look *look
 
 	if (look->generation != supervisor->health.generation || supervisor->health.pace_ms == 0)
 		return;
+	await_look(supervisor);
+	follow_pause(supervisor);
 	health_step(&supervisor->health.health, look, &verdict);
 	supervisor->health.look = *look;
 	supervisor->health.verdict = verdict;
@@ -414,7 +467,8 @@ void health_status(const struct supervisor *supervisor, struct control_health *s
 		status->limit_bytes = memory->limit_bytes;
 		status->room_bytes = memory->room_bytes;
 	}
-	if (look->generation != generation || supervisor->health.pace_ms == 0)
+	if (look->generation != generation || supervisor->health.pace_ms == 0 ||
+	    clock_boot_ms() - look->at_ms > patience_ms(supervisor))
 		return;
 	text_copy(status->state, sizeof(status->state), health_state_name(supervisor->health.verdict.state));
 	text_copy(status->probe, sizeof(status->probe), probe_result_name((enum probe_result)look->probe));

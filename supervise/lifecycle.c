@@ -431,6 +431,7 @@ void supervisor_step(struct supervisor *supervisor, struct supervision_event *ev
 	}
 	workers_release(supervisor);
 	health_follow(supervisor);
+	change_again(supervisor);
 	loop_timer_arm(
 	    &supervisor->loop, &supervisor->machine_timer, supervision_deadline_ms(&supervisor->machine));
 }

@@ -276,11 +276,12 @@ static int prepare(struct supervisor *self, struct error *why)
 	workers_init(self);
 	result = self->executed_anew ? 0 : check_descriptors(why);
 	if (result == 0)
-		result = environment_build(self, environ, why);
-	if (result == 0)
 		result = open_loop(self, why);
 	if (result == 0)
 		result = ownership_take(self, why);
+	/* It may make the gateway's token, in the state directory. */
+	if (result == 0)
+		result = environment_build(self, environ, why);
 	if (result == 0)
 		result = events_open(self, why);
 	return result;

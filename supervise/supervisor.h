@@ -127,6 +127,8 @@ struct supervisor {
 		bool proved;         /* the start-up probe proved that the gateway answers what probes ask */
 		uint64_t generation; /* the sentry looks at this gateway */
 		int64_t pace_ms;     /* so often; 0: not */
+		bool was_paused;
+		struct loop_timer silence; /* no look has come for too long */
 	} health;
 
 	int state_fd, runtime_fd, lock_fd, record_fd;

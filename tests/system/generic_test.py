@@ -7,6 +7,7 @@ BUILD_DIRECTORY says which build is tried (default: build). Prints TAP.
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -327,6 +328,25 @@ def ended_waiting(place):
 
 
 # ---- what the gateway gets ------------------------------------------------------------------------------------------
+
+@test("an OpenClaw for which nobody configured a token is given one, from its first start on, and keeps it")
+def token_given(place):
+    (place.root / "openclaw.json").write_text('{ gateway: { mode: "local" } }')
+    place.environment.update(OPENCLAW_CONFIG_PATH=str(place.root / "openclaw.json"),
+                             OPENCLAW_STATE_DIR=str(place.root / "openclaw"))
+    place.settings({"gateway": {"kind": "openclaw", "port": free_port()}, "health": {"readyPath": ""}})
+    shutil.rmtree(place.state_dir, ignore_errors=True)
+    place.run_ready()
+    given = environment_of(place.pid())["OPENCLAW_GATEWAY_TOKEN"]
+    expect(len(given) == 64, "a token:", given)
+    file = place.state_dir / "gateway-token"
+    expect_equal(file.stat().st_mode & 0o777, 0o600, "who may read it")
+    expect_equal(file.read_text().strip(), given)
+    before = place.pid()
+    place.done("restart")
+    place.wait_ready(other_than=before)
+    expect_equal(environment_of(place.pid())["OPENCLAW_GATEWAY_TOKEN"], given, "after a restart")
+
 
 @test("the gateway's environment has its marker, and neither what a service manager said to us nor our secrets")
 def environment(place):
