@@ -53,6 +53,7 @@ struct control_health {
 	char state[16];              /* "live", "suspect", "hung", "deaf"; "" when nobody looks */
 	char probe[12], link[12];    /* how the last ones ended, by layer: "L7OK", "WSOK" ... */
 	uint32_t status, unanswered; /* HTTP status; probes in a row without an answer */
+	uint32_t witnesses, held;    /* core/health.h: what speaks against it, and what holds a verdict back */
 	int32_t queue;               /* connections that wait to be accepted */
 	int64_t answered_ms, heard_ms;
 	char version[24]; /* its own */

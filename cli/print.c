@@ -9,28 +9,30 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "format/utf8.h"
 
-/* The length of the control character at `text`, 0 if it is none. C1 is two bytes in UTF-8. */
-static size_t control_length(const char *text)
+/* The length of the character at `text`, and whether it can be shown. What is no UTF-8 is taken byte by byte:
+ * some terminals obey such bytes as well. */
+static size_t read_character(const char *text, bool *is_plain)
 {
-	const unsigned char *bytes = (const unsigned char *)text;
+	uint32_t character;
+	size_t length = utf8_decode(text, strnlen(text, UTF8_MAX), &character);
 
-	if (bytes[0] != '\0' && (bytes[0] < 0x20 || bytes[0] == 0x7f))
-		return 1;
-	return bytes[0] == 0xc2 && bytes[1] >= 0x80 && bytes[1] < 0xa0 ? 2 : 0;
+	*is_plain = length > 0 && utf8_is_shown(character);
+	return length > 0 ? length : 1;
 }
 
 static void write_plain(FILE *out, const char *text, char kept)
 {
 	while (*text != '\0') {
-		size_t length = control_length(text);
+		bool is_plain;
+		size_t length = read_character(text, &is_plain);
 
-		if (length > 0 && *text != kept) {
+		if (is_plain || *text == kept)
+			fwrite(text, 1, length, out);
+		else
 			putc('?', out);
-			text += length;
-		} else {
-			putc(*text++, out);
-		}
+		text += length;
 	}
 }
 
@@ -92,8 +94,9 @@ int print_finish(int status)
 
 bool text_is_plain(const char *text)
 {
-	for (; *text != '\0'; text++)
-		if (control_length(text) > 0)
-			return false;
-	return true;
+	bool is_plain = true;
+
+	while (*text != '\0' && is_plain)
+		text += read_character(text, &is_plain);
+	return is_plain;
 }

@@ -21,7 +21,7 @@ void print_coloured(enum colour colour, const char *text);
  * written. */
 int print_finish(int status);
 
-/* True when `text` has no control characters (C0, DEL, C1). */
+/* True when `text` is UTF-8 that reaches a terminal as it is: no control characters, no marks of direction. */
 bool text_is_plain(const char *text);
 
 #endif

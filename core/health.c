@@ -77,10 +77,15 @@ void health_slept(struct health *health, int64_t now_ms)
 {
 	health->not_before_ms = larger(health->not_before_ms, now_ms);
 	health->last.at_ms = larger(health->last.at_ms, now_ms);
-	health->woken = false;
 	evidence_begin(health);
 	health->waits_since_ms = 0;
 	health->base.look.at_ms = health->next.look.at_ms = health->last.at_ms;
+}
+
+void health_resumed(struct health *health, int64_t now_ms)
+{
+	health_slept(health, now_ms);
+	health->woken = false;
 }
 
 /* --- What a look may say. --- */
@@ -238,6 +243,15 @@ static bool is_held(const struct health_verdict *verdict, int64_t for_ms, int64_
 	return (verdict->held & POSTPONEMENTS) != 0 && for_ms < bound_ms;
 }
 
+/* However scarce processors are: it has had as much of one as it would have had on a quiet machine. */
+static bool had_its_time(const struct health *health, const struct health_look *look)
+{
+	int64_t wanted_ms = health_window_ms(health->settings) - health->settings->timeout_ms;
+
+	return look->main_cpu_ms != HEALTH_UNKNOWN_COUNT && look->main_cpu_ms > health->suspect_cpu_ms &&
+	       look->main_cpu_ms - health->suspect_cpu_ms >= (uint64_t)wanted_ms;
+}
+
 static bool is_hung(struct health *health, const struct health_look *look, struct health_verdict *verdict)
 {
 	const struct health_settings *settings = health->settings;
@@ -253,6 +267,8 @@ static bool is_hung(struct health *health, const struct health_look *look, struc
 		verdict->held |= HELD_NO_WITNESS;
 		return false;
 	}
+	if (had_its_time(health, look))
+		verdict->held &= ~(uint32_t)HELD_STARVED;
 	return !is_held(verdict, verdict->blocked_ms, bound_ms) && !waits_for_waking(health, look, verdict);
 }
 
@@ -358,6 +374,7 @@ void health_step(struct health *health, const struct health_look *seen, struct h
 	verdict->changed = health->state != before;
 	if (health->state > HEALTH_LIVE && before <= HEALTH_LIVE) {
 		health->suspect_ms = look.at_ms;
+		health->suspect_cpu_ms = look.main_cpu_ms;
 		health->woken = false;
 	}
 	/* Before the suspicion there is nothing to measure against. */

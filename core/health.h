@@ -163,9 +163,10 @@ struct health {
 	int64_t
 	    not_before_ms;  /* what was asked before is not judged: nobody looked, or it could not answer */
 	int64_t suspect_ms; /* when the suspicion began */
-	int64_t held_ms;    /* at this look something last held a verdict back */
-	int64_t waits_since_ms; /* seen in D at every look since, and nothing was read in; 0: not in D */
-	int32_t queue_base;     /* the queue when the suspicion began, or when something was last taken out */
+	uint64_t suspect_cpu_ms; /* what its main thread had used by then */
+	int64_t held_ms;         /* at this look something last held a verdict back */
+	int64_t waits_since_ms;  /* seen in D at every look since, and nothing was read in; 0: not in D */
+	int32_t queue_base; /* the queue when the suspicion began, or when something was last taken out */
 	struct health_mark base, next, now; /* what has been added is measured from base, 15 to 30 s ago */
 	struct health_look last;
 };
@@ -177,8 +178,12 @@ void health_init(struct health *health, const struct health_settings *settings);
  * silence counts. */
 void health_begin(struct health *health, uint64_t generation, int64_t now_ms, bool proved);
 
-/* The host slept, or nothing was to be done for a while: what went unanswered until now is no sign. */
+/* The host slept: what went unanswered meanwhile is no sign. */
 void health_slept(struct health *health, int64_t now_ms);
+
+/* For a while nothing was to be done, whatever it did: it is judged from now on, and woken anew where it is
+ * stopped. */
+void health_resumed(struct health *health, int64_t now_ms);
 
 /* One look; one of another generation changes nothing and says HEALTH_UNKNOWN. `verdict` is filled whole. */
 void health_step(struct health *health, const struct health_look *look, struct health_verdict *verdict);

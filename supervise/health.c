@@ -102,7 +102,7 @@ static void follow_pause(struct supervisor *supervisor)
 	bool is_paused = supervision_is_paused(&supervisor->machine, clock_boot_ms());
 
 	if (supervisor->health.was_paused && !is_paused)
-		health_slept(&supervisor->health.health, clock_boot_ms());
+		health_resumed(&supervisor->health.health, clock_boot_ms());
 	supervisor->health.was_paused = is_paused;
 }
 
@@ -116,8 +116,8 @@ void health_follow(struct supervisor *supervisor)
 	if (pace_ms == supervisor->health.pace_ms && !(is_other && pace_ms != 0))
 		return;
 	if (pace_ms != 0 && (is_other || supervisor->health.pace_ms == 0))
-		health_begin(&supervisor->health.health, machine->generation, clock_boot_ms(),
-		    supervisor->health.proved || machine->state == STATE_STARTING);
+		health_begin(
+		    &supervisor->health.health, machine->generation, clock_boot_ms(), machine->proved);
 	supervisor->health.generation = machine->generation;
 	supervisor->health.pace_ms = pace_ms;
 	await_look(supervisor);
@@ -344,7 +344,16 @@ static void judge_memory(struct supervisor *supervisor, const struct memory_look
 
 /* Orphans */
 
-static void end_orphan(struct supervisor *supervisor, int pid, uint64_t start_time)
+/* As the sentry has named it: cleaned, and without what its command line holds. */
+static const char *name_of(const struct orphans_look *look, int pid, uint64_t start_time)
+{
+	for (uint32_t i = 0; i < look->count && i < ORPHANS_MAX; i++)
+		if (look->list[i].pid == pid && look->list[i].start_time == start_time)
+			return look->list[i].name;
+	return "?";
+}
+
+static void end_orphan(struct supervisor *supervisor, int pid, uint64_t start_time, const char *name)
 {
 	int fd CLOSE_ON_RETURN = world_pidfd_open(pid, 0);
 	struct procfs_stat stat;
@@ -356,7 +365,7 @@ static void end_orphan(struct supervisor *supervisor, int pid, uint64_t start_ti
 		events_record(supervisor, "orphans.ended", SEVERITY_INFO, 0, NULL,
 		    "Process %d (%s), a command of the gateway's own whose caller is gone, did nothing for a "
 		    "quarter of an hour and was asked to end.",
-		    pid, stat.name);
+		    pid, name);
 }
 
 static void judge_orphans(struct supervisor *supervisor, const struct orphans_look *look)
@@ -380,7 +389,8 @@ static void judge_orphans(struct supervisor *supervisor, const struct orphans_lo
 		    look->found == 1 ? "it" : "them", look->found == 1 ? "s" : "",
 		    look->found_bytes / BYTES_PER_MB);
 	for (uint32_t i = 0; i < verdict.count; i++)
-		end_orphan(supervisor, verdict.end[i].pid, verdict.end[i].start_time);
+		end_orphan(supervisor, verdict.end[i].pid, verdict.end[i].start_time,
+		    name_of(look, verdict.end[i].pid, verdict.end[i].start_time));
 }
 
 void health_said(struct supervisor *supervisor, const struct message *message)
@@ -475,6 +485,8 @@ void health_status(const struct supervisor *supervisor, struct control_health *s
 	text_copy(status->link, sizeof(status->link), probe_result_name((enum probe_result)look->link));
 	status->status = look->status;
 	status->unanswered = look->unanswered;
+	status->witnesses = supervisor->health.verdict.witnesses;
+	status->held = supervisor->health.verdict.held;
 	status->queue = look->queue;
 	status->answered_ms = to_real_ms(look->answered_ms);
 	status->heard_ms = to_real_ms(look->heard_ms);

@@ -238,6 +238,14 @@ static void starve(struct health_look *look)
 		look->main_waited_ms += SECOND;
 }
 
+static void starve_by_half(struct health_look *look)
+{
+	starve(look);
+	look->main_cpu_ms += SECOND / 2;
+	look->main_waited_ms -= SECOND / 2;
+	look->tree_cpu_ms += SECOND / 2;
+}
+
 static void one_hog_on_the_other_processor(struct health_look *look)
 {
 	look->process = 'R';
@@ -280,6 +288,9 @@ static void reload(struct health_look *look)
 
 TEST("a starved machine postpones the verdict, three windows at most; what its own tree does is no excuse")
 {
+	/* ... until it has had the time of a processor that it would have had. */
+	CHECK(postponed_ms(starve_by_half, true) > 60 * SECOND);
+	CHECK(postponed_ms(starve_by_half, true) < 90 * SECOND);
 	CHECK(postponed_ms(starve, true) == 129 * SECOND);
 	CHECK(postponed_ms(starve, false) == 129 * SECOND);
 	CHECK(postponed_ms(one_hog_on_the_other_processor, true) == 43 * SECOND);
