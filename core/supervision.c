@@ -50,7 +50,7 @@ static supervision_cell *const table[EVENT_TYPE_COUNT][STATE_COUNT] = {
 [ON_SUSPECTED]      = ROW(ignore,         ignore,        ignore,            suspected,       suspected_again, ignore,            ignore,             ignore,          ignore,         ignore),
 [ON_CLEARED]        = ROW(ignore,         ignore,        ignore,            cleared_running, cleared,         cleared_examining, ignore,             ignore,          ignore,         ignore),
 [ON_CONDEMNED]      = ROW(ignore,         ignore,        condemned_found,   condemned,       condemned,       ignore,            ignore,             ignore,          ignore,         ignore),
-[ON_WAKE]           = ROW(ignore,         ignore,        ignore,            wake,            wake,            ignore,            ignore,             ignore,          ignore,         ignore),
+[ON_WAKE]           = ROW(ignore,         ignore,        wake_found,        wake,            wake,            ignore,            ignore,             ignore,          ignore,         ignore),
 [ON_EXAMINED]       = ROW(ignore,         ignore,        ignore,            ignore,          ignore,          examined,          ignore,             ignore,          ignore,         ignore),
 [ON_CONFIG_CHANGED] = ROW(validate,       ignore,        validate,          validate,        validate,        validate,          validate,           validate,        validate,       config_changed),
 [ON_VALIDATED]      = ROW(validated_down, ignore,        validated_up,      validated_up,    validated_up,    validated_up,      validated_draining, validated_down,  validated_down, validated_down),
@@ -117,6 +117,7 @@ void supervision_inherit(struct supervision *machine, const struct supervision *
 	machine->generation = earlier->generation;
 	machine->ready = earlier->ready;
 	machine->ready_ms = earlier->ready_ms;
+	machine->proved = earlier->proved;
 	machine->evidence = machine->was_ending ? earlier->evidence : 0;
 	machine->fallback = earlier->fallback;
 	machine->reason = earlier->reason;

@@ -137,11 +137,13 @@ struct supervision_event {
 	bool inside; /* ON_RESTART: asked from the gateway's own tree */
 	bool holds;  /* ON_TREE_LEFT: what is left holds the port or the gateway's lock */
 	bool may_open; /* ON_CONDEMNED: its inspector may be opened for the autopsy */
+	bool proved; /* ON_READY: its start-up probe proved that it answers what probes ask */
 	bool fallback; /* ON_WORDS: a copy of its last good configuration exists, and the file refused is
 	                  another and has changed since */
 	int64_t value; /* ON_PAUSE: until (INT64_MAX: until resumed); ON_DRAIN_BEGAN: budget; ON_HOST_RESUMED:
 	                  ms slept; ON_SPAWN_FAILED: errno; ON_TREE_LEFT: processes left; ON_CONDEMNED:
-	                  evidence, not 0 */
+	                  evidence, not 0 (REASON_HUNG, REASON_DEAF: for so many ms nothing has proved that
+	                  it is well) */
 	enum supervision_reason reason; /* ON_CONDEMNED, ON_SUSPECTED; ON_START: REASON_FIRST_START or none */
 	enum exit_verdict verdict;      /* ON_WORDS */
 	struct supervision_exit exit;   /* ON_EXITED */
@@ -256,6 +258,7 @@ struct supervision {
 	bool alive; /* the gateway process exists */
 	bool tree;  /* processes of its tree may exist */
 	bool ready; /* it has been, in this life or in an earlier one; since ready_ms */
+	bool proved; /* ... and its start-up probe proved that it answers what probes ask */
 	int64_t started_ms, ready_ms, moved_ms;
 
 	bool asked;       /* we asked it to end */

@@ -328,8 +328,10 @@ void cell_timer_killing(struct step *step)
 
 void cell_ready_starting(struct step *step)
 {
-	if (step_is_current(step))
-		step_become_ready(step);
+	if (!step_is_current(step))
+		return;
+	step->machine->proved = step->event->proved;
+	step_become_ready(step);
 }
 
 /* It drained and started anew in the same process: a new boot for the budget, the old one ended cleanly. */
@@ -340,6 +342,7 @@ void cell_ready_draining(struct step *step)
 	if (!step_is_current(step) || !machine->own_drain)
 		return;
 	machine->own_drain = machine->ready = false;
+	machine->proved = step->event->proved;
 	restart_history_clean_end(&machine->history);
 	restart_history_boot(&machine->history, machine->now_ms);
 	step_act(

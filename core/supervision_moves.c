@@ -101,9 +101,9 @@ void step_spawn(struct step *step)
 	struct supervision *machine = step->machine;
 
 	machine->generation++;
-	machine->insisted = machine->planned = machine->asked = machine->own_drain = machine->ready = false;
+	machine->insisted = machine->planned = machine->asked = machine->own_drain = false;
+	machine->ready = machine->proved = machine->opened = false;
 	machine->evidence = 0;
-	machine->opened = false;
 	machine->left_alone = REASON_NONE;
 	machine->park = REASON_NONE;
 	machine->tree = true;

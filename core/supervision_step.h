@@ -98,6 +98,7 @@ void cell_timer_suspect(struct step *step);
 void cell_condemned(struct step *step);
 void cell_condemned_found(struct step *step);
 void cell_wake(struct step *step);
+void cell_wake_found(struct step *step);
 void cell_config_changed(struct step *step);
 void cell_timer_parked(struct step *step);
 void cell_slept(struct step *step);

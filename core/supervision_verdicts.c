@@ -6,28 +6,31 @@
 #define DRAIN_FIRST_BUDGET_MS 60000
 #define JUDGE_AFTER_SLEEP_MS  60000
 
-static bool may_judge(const struct step *step)
+static bool may_suspect(const struct step *step)
 {
-	const struct supervision *machine = step->machine;
-
-	return step_is_current(step) && !supervision_is_paused(machine, machine->now_ms) &&
-	       machine->now_ms >= machine->judge_after_ms;
+	return step_is_current(step) && step->machine->now_ms >= step->machine->judge_after_ms;
 }
 
+static void suspect(struct step *step)
+{
+	step_enter(step, STATE_SUSPECT, step->machine->now_ms + SUSPECT_MAX_MS);
+}
+
+/* In a pause too: a suspicion does nothing to it. */
 void cell_suspected(struct step *step)
 {
-	if (!may_judge(step))
+	if (!may_suspect(step))
 		return;
 	step->machine->left_alone = REASON_NONE;
-	step_enter(step, STATE_SUSPECT, step->machine->now_ms + SUSPECT_MAX_MS);
+	suspect(step);
 	step_record(step, RECORD_SUSPECTED, step->event->reason, step->event->value);
 }
 
 /* It is said still. */
 void cell_suspected_again(struct step *step)
 {
-	if (may_judge(step))
-		step_enter(step, STATE_SUSPECT, step->machine->now_ms + SUSPECT_MAX_MS);
+	if (may_suspect(step))
+		suspect(step);
 }
 
 void cell_cleared_running(struct step *step)
@@ -82,11 +85,26 @@ static void leave_alone(struct step *step)
 	struct supervision *machine = step->machine;
 
 	if (machine->state == STATE_SUSPECT)
-		step_enter(step, STATE_SUSPECT, machine->now_ms + SUSPECT_MAX_MS);
+		suspect(step);
 	if (machine->left_alone == step->event->reason)
 		return;
 	step_record(step, RECORD_LEFT_ALONE, step->event->reason, step->event->value);
 	machine->left_alone = step->event->reason;
+}
+
+/* A hang began when the gateway last proved to be well, not when it was found out. */
+static void open_incident(struct step *step)
+{
+	struct supervision *machine = step->machine;
+	const struct supervision_event *event = step->event;
+	bool is_new = machine->incident == 0;
+
+	step_open_incident(step);
+	if (!is_new || event->value < 0 || (event->reason != REASON_HUNG && event->reason != REASON_DEAF))
+		return;
+	machine->incident_since_ms = machine->now_ms - event->value;
+	if (machine->incident_since_ms < machine->ready_ms)
+		machine->incident_since_ms = machine->ready_ms;
 }
 
 void cell_condemned(struct step *step)
@@ -96,13 +114,18 @@ void cell_condemned(struct step *step)
 	enum restart_cause cause;
 
 	/* No evidence, no remedy. */
-	if (!may_judge(step) || event->value == 0 || !find_cause(event->reason, &cause))
+	if (!may_suspect(step) || event->value == 0 || !find_cause(event->reason, &cause))
 		return;
+	if (supervision_is_paused(machine, machine->now_ms)) {
+		if (machine->state == STATE_SUSPECT) /* nothing is done, and nothing is withdrawn */
+			suspect(step);
+		return;
+	}
 	if (!machine->settings->restart_on[cause]) {
 		leave_alone(step);
 		return;
 	}
-	step_open_incident(step);
+	open_incident(step);
 	machine->cause = cause;
 	machine->planned = false;
 	step_record(step, RECORD_CONDEMNED, event->reason, event->value);
@@ -117,7 +140,9 @@ void cell_condemned(struct step *step)
 /* One that an earlier life had seen ready may hang before this one has. */
 void cell_condemned_found(struct step *step)
 {
-	if (step->machine->ready && hangs(step->event->reason))
+	enum restart_cause cause;
+
+	if (step->machine->ready && find_cause(step->event->reason, &cause) && cause == RESTART_HANG)
 		cell_condemned(step);
 }
 
@@ -128,6 +153,13 @@ void cell_wake(struct step *step)
 		return;
 	step_record(step, RECORD_CONTINUED, REASON_NONE, 0);
 	step_act(step, DO_CONTINUE);
+}
+
+/* One that has not been ready in any life is nobody's to wake: who starts it may hold it. */
+void cell_wake_found(struct step *step)
+{
+	if (step->machine->ready)
+		cell_wake(step);
 }
 
 void cell_config_changed(struct step *step)

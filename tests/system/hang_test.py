@@ -4,7 +4,7 @@ in time and explained; what comes back by itself is left alone.
 
 Usage: hang_test.py [WORD...]: only the tests whose names contain one of the words. BUILD_DIRECTORY says which build is
 tried (default: build). Needs OpenClaw 2026.9.6 in .local (tools/install-openclaw). The short form takes two minutes and
-a half; LONG=1 blocks in ten phases of the probe's interval, for ever in five ways, for 25 s and for 40 s: half an hour.
+a half; LONG=1 blocks in ten phases of the probe's interval, for ever in five ways, for 25 s and for 40 s: 20 minutes.
 Prints TAP.
 """
 

@@ -62,7 +62,7 @@ class It(Blocked):
         finally:
             self.watch.over.set()
 
-    def go_on(self, seconds=1.2 * WINDOW_S):
+    def go_on(self, seconds=1.2 * (INTERVAL_S + WINDOW_S)):
         hold_for(seconds, lambda: is_alive(self.pid), "the gateway was ended")
 
     def went_unanswered(self):
