@@ -137,7 +137,7 @@ struct supervision_event {
 	bool inside; /* ON_RESTART: asked from the gateway's own tree */
 	bool holds;  /* ON_TREE_LEFT: what is left holds the port or the gateway's lock */
 	bool may_open; /* ON_CONDEMNED: its inspector may be opened for the autopsy */
-	bool proved; /* ON_READY: its start-up probe proved that it answers what probes ask */
+	bool proved;   /* ON_READY: its start-up probe proved that it answers what probes ask */
 	bool fallback; /* ON_WORDS: a copy of its last good configuration exists, and the file refused is
 	                  another and has changed since */
 	int64_t value; /* ON_PAUSE: until (INT64_MAX: until resumed); ON_DRAIN_BEGAN: budget; ON_HOST_RESUMED:
@@ -255,9 +255,9 @@ struct supervision {
 
 	uint64_t generation;
 	uint64_t restarts;
-	bool alive; /* the gateway process exists */
-	bool tree;  /* processes of its tree may exist */
-	bool ready; /* it has been, in this life or in an earlier one; since ready_ms */
+	bool alive;  /* the gateway process exists */
+	bool tree;   /* processes of its tree may exist */
+	bool ready;  /* it has been, in this life or in an earlier one; since ready_ms */
 	bool proved; /* ... and its start-up probe proved that it answers what probes ask */
 	int64_t started_ms, ready_ms, moved_ms;
 

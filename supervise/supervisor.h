@@ -124,7 +124,6 @@ struct supervisor {
 		struct orphans orphans;
 		struct orphans_look orphans_look;
 		struct message_figures figures;
-		bool proved;         /* the start-up probe proved that the gateway answers what probes ask */
 		uint64_t generation; /* the sentry looks at this gateway */
 		int64_t pace_ms;     /* so often; 0: not */
 		bool was_paused;

@@ -46,7 +46,7 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 	switch (message->type) {
 	case MESSAGE_READY:
 		event.type = ON_READY;
-		supervisor->health.proved = message->gateway.proved != 0;
+		event.proved = message->gateway.proved != 0;
 		text_copy(supervisor->proof, sizeof(supervisor->proof), message->gateway.note);
 		supervisor_step(supervisor, &event);
 		supervisor->proof[0] = '\0';

@@ -75,6 +75,12 @@ static const struct {
     [CHECK_FALLBACK] = {"fallback",
         "a start is from the copy of the configuration after the file was refused, until it is valid, and "
         "not otherwise"},
+    [CHECK_HEEDED] = {"heeded",
+        "a verdict with evidence, and that it is stopped, are acted upon whenever they may be"},
+    [CHECK_SUSPICION] = {"suspicion", "a suspicion begins when it is said, paused or not, and ends by time "
+                                      "alone only after 10 min in which nothing was"},
+    [CHECK_PROOF_IS_TRUE] = {"proof-is-true",
+        "a start counts as proved only when its start-up probe said so, over all lives of the supervisor"},
 };
 
 const char *check_name(enum check check)
@@ -332,6 +338,8 @@ static void check_kept(struct world *world)
 		checks_violate(world, CHECK_SAVED, "from which configuration it starts is not saved");
 	if (kept->gateway.ready != saved->gateway.ready && world->gateway.alive)
 		checks_violate(world, CHECK_SAVED, "that it has been ready is not saved");
+	if (kept->gateway.proved != saved->gateway.proved && world->gateway.alive)
+		checks_violate(world, CHECK_SAVED, "that its start is proved is not saved");
 }
 
 static void check_saved(struct world *world)
@@ -431,4 +439,5 @@ void checks_settled(struct world *world, const struct supervision_event *event, 
 	check_down(world, event);
 	checks_lives_settled(world, event);
 	checks_examine_settled(world, event);
+	checks_verdicts_settled(world);
 }

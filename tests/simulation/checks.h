@@ -39,6 +39,9 @@ enum check {
 	CHECK_OPENED_IS_REPLACED,
 	CHECK_MEMORY_IS_NAMED,
 	CHECK_FALLBACK,
+	CHECK_HEEDED,
+	CHECK_SUSPICION,
+	CHECK_PROOF_IS_TRUE,
 	CHECK_COUNT
 };
 
@@ -51,7 +54,7 @@ struct checks_gateway {
 	bool examined;                          /* it was condemned to be examined first */
 	bool opened;                            /* its inspector may be open */
 	bool no_grace;                          /* it may be killed without SIGTERM */
-	bool ready;
+	bool ready, proved;
 	bool end_known;     /* its end was reported */
 	bool restart_asked; /* while its identity was being proved */
 	enum supervision_reason condemned_for;
@@ -89,6 +92,7 @@ struct checks {
 	bool life_begins;               /* no event has reached it */
 	bool was_known;                 /* checks_was_ending before this event */
 	int64_t judge_after_ms, kill_began_ms, adopted_ms, examine_began_ms;
+	int64_t accused_ms; /* when something was said last against its health */
 
 	uint32_t boot_count;
 	int64_t boots_ms[CHECK_BOOTS_KEPT];
@@ -148,6 +152,12 @@ bool checks_was_ending(const struct checks *checks);
 void checks_examine(struct world *world, const struct supervision_event *event, enum supervision_state before,
     const struct supervision_actions *actions);
 void checks_examine_settled(struct world *world, const struct supervision_event *event);
+/* checks_verdicts.c: whether what is said about its health is heeded. */
+void checks_verdicts(struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_actions *actions);
+void checks_verdicts_settled(struct world *world);
+/* When the incident began that this event opens. */
+int64_t checks_incident_since_ms(const struct checks *checks, const struct supervision_event *event);
 int64_t checks_grace_ms(const struct world *world, const struct supervision_event *event,
     enum supervision_state before, const struct supervision_actions *actions);
 bool checks_has_record(const struct supervision_actions *actions, enum supervision_record record);

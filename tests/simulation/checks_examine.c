@@ -157,8 +157,8 @@ static void note_record(struct world *world, const struct supervision_event *eve
 	}
 }
 
-static void check_continue(
-    struct world *world, const struct supervision_event *event, const struct supervision_actions *actions)
+static void check_continue(struct world *world, const struct supervision_event *event,
+    enum supervision_state before, const struct supervision_actions *actions)
 {
 	if (world->checks.kept.paused_until_ms != 0)
 		checks_violate(world, CHECK_PAUSED_IS_PASSIVE, "SIGCONT while paused");
@@ -166,6 +166,8 @@ static void check_continue(
 	    !checks_has_record(actions, RECORD_CONTINUED))
 		checks_violate(world, CHECK_VERDICT_NEEDS_EVIDENCE, "SIGCONT on %s of %" PRIu64,
 		    supervision_event_name(event->type), event->generation);
+	if (before == STATE_STARTING && !world->checks.kept.gateway.ready)
+		checks_violate(world, CHECK_VERDICT_NEEDS_EVIDENCE, "SIGCONT before it was ever ready");
 }
 
 void checks_examine(struct world *world, const struct supervision_event *event, enum supervision_state before,
@@ -177,7 +179,7 @@ void checks_examine(struct world *world, const struct supervision_event *event, 
 		if (action->type == DO_EXAMINE)
 			note_examine(world, event, actions, action);
 		else if (action->type == DO_CONTINUE)
-			check_continue(world, event, actions);
+			check_continue(world, event, before, actions);
 		else if (action->type == DO_RECORD)
 			note_record(world, event, before, actions, action);
 	}

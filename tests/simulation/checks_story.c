@@ -45,7 +45,8 @@ static bool is_verdict_allowed(const struct world *world, const struct supervisi
 	if (event->type == ON_CONDEMNED)
 		return event->value != 0 && event->generation == checks->kept.generation &&
 		       event->reason == action->reason && checks->now_ms >= checks->judge_after_ms &&
-		       (before != STATE_STARTING || gateway->ready);
+		       (before != STATE_STARTING ||
+		           (gateway->ready && checks_cause_of(action->reason) == RESTART_HANG));
 	if (event->type != ON_TIMER)
 		return false;
 	if (before == STATE_STARTING)
@@ -138,6 +139,8 @@ static void note_ready(struct world *world, const struct supervision_event *even
 	if (!checks->kept.gateway.ready)
 		checks->kept.gateway.ready_ms = checks->now_ms;
 	checks->kept.gateway.ready = true;
+	if (event->type == ON_READY)
+		checks->kept.gateway.proved = event->proved;
 	checks->kept.gateway.drain_ends_ms = 0;
 }
 
@@ -250,11 +253,6 @@ static void note_record(struct world *world, const struct supervision_event *eve
 		break;
 	case RECORD_CONDEMNED:
 		check_condemned(world, event, before, action);
-		break;
-	case RECORD_SUSPECTED:
-		if (checks->kept.paused_until_ms != 0)
-			checks_violate(
-			    world, CHECK_PAUSED_IS_PASSIVE, "a suspicion was acted upon while paused");
 		break;
 	case RECORD_RESUMED:
 		note_resumed(world, event);
@@ -378,6 +376,7 @@ void checks_story(struct world *world, const struct supervision_event *event, en
 
 	checks_people(world, event, before, actions);
 	note_host_and_sentry(world, event, before);
+	checks_verdicts(world, event, before, actions);
 	if (event->type == ON_SPAWNED)
 		boot_began(checks, checks->kept.gateway.started_ms);
 	if (after == STATE_KILLING && before != STATE_KILLING)
@@ -451,7 +450,7 @@ void checks_incidents(
 		checks_violate(
 		    world, CHECK_INCIDENTS, "%" PRIu64 " is open although it is ready", machine->incident);
 	if (machine->incident != 0 && machine->incident != kept->incident) {
-		kept->incident_since_ms = world->checks.now_ms;
+		kept->incident_since_ms = checks_incident_since_ms(&world->checks, event);
 		if (!failed)
 			checks_violate(world, CHECK_INCIDENTS, "one was opened, and nothing has failed");
 	}

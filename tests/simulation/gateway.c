@@ -133,6 +133,7 @@ static void become_ready(struct world *world)
 
 	gateway->ready = true;
 	world->ready_generation = gateway->generation;
+	world->ready_proved = random_permille(&world->random, 800);
 	world->copy_exists |= random_permille(&world->random, 500);
 	draw_helpers(world);
 	draw_fate(world);

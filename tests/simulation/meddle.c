@@ -18,8 +18,15 @@ static enum supervision_event_type draw_event(struct world *world)
 	/* The one way into a state that is left again at almost every event. */
 	if (world->machine.state == STATE_RUNNING && random_permille(&world->random, 500))
 		return ON_SUSPECTED;
-	if (world->machine.state == STATE_SUSPECT && random_permille(&world->random, 600))
+	if (world->machine.state == STATE_SUSPECT && random_permille(&world->random, 600) &&
+	    !supervision_is_paused(&world->machine, world->now_ms))
 		return ON_CONDEMNED;
+	if (world->machine.state == STATE_STARTING && world->machine.ready &&
+	    random_permille(&world->random, 300))
+		return ON_CONDEMNED;
+	/* Short as it is, the news of a sleep often comes when it is over. */
+	if (world->machine.state == STATE_EXAMINING && random_permille(&world->random, 150))
+		return ON_HOST_RESUMED;
 	for (int tries = 0; tries < 4 || best == EVENT_TYPE_COUNT; tries++) {
 		enum supervision_event_type type = random_below(&world->random, EVENT_TYPE_COUNT);
 

@@ -145,6 +145,87 @@ PLANT(forgets_the_fallback)
 	supervision_step(machine, event, actions);
 }
 
+PLANT(wakes_what_is_starting)
+{
+	bool was_ready = machine->ready;
+
+	if (event->type == ON_WAKE && machine->state == STATE_STARTING)
+		machine->ready = true;
+	supervision_step(machine, event, actions);
+	machine->ready = event->type == ON_WAKE ? was_ready : machine->ready;
+}
+
+PLANT(does_not_wake_what_it_adopted)
+{
+	struct supervision_event changed = *event;
+
+	if (event->type == ON_WAKE && machine->state == STATE_STARTING)
+		changed.type = ON_PROGRESS;
+	supervision_step(machine, &changed, actions);
+}
+
+PLANT(keeps_a_deaf_one_starting)
+{
+	struct supervision_event changed = *event;
+
+	if (event->type == ON_CONDEMNED && event->reason == REASON_DEAF && machine->state == STATE_STARTING)
+		changed.value = 0;
+	supervision_step(machine, &changed, actions);
+}
+
+PLANT(clears_what_hangs_in_a_pause)
+{
+	struct supervision_event changed = *event;
+
+	if (event->type == ON_CONDEMNED && machine->paused_until_ms > event->now_ms)
+		changed.value = 0;
+	supervision_step(machine, &changed, actions);
+}
+
+PLANT(suspects_nothing_in_a_pause)
+{
+	struct supervision_event changed = *event;
+
+	if (event->type == ON_SUSPECTED && machine->paused_until_ms > event->now_ms)
+		changed.type = ON_PROGRESS;
+	supervision_step(machine, &changed, actions);
+}
+
+PLANT(believes_any_start_is_proved)
+{
+	struct supervision_event changed = *event;
+
+	changed.proved = true;
+	supervision_step(machine, &changed, actions);
+}
+
+PLANT(hands_the_proof_on)
+{
+	bool was_proved = machine->proved;
+
+	supervision_step(machine, event, actions);
+	if (find_action(actions, DO_SPAWN) != NULL)
+		machine->proved = was_proved;
+}
+
+PLANT(begins_with_the_verdict)
+{
+	uint64_t incident = machine->incident;
+
+	supervision_step(machine, event, actions);
+	if (event->type == ON_CONDEMNED && machine->incident != incident)
+		machine->incident_since_ms = machine->now_ms;
+}
+
+PLANT(began_before_it_was_ready)
+{
+	uint64_t incident = machine->incident;
+
+	supervision_step(machine, event, actions);
+	if (event->type == ON_CONDEMNED && event->reason == REASON_HUNG && machine->incident != incident)
+		machine->incident_since_ms = machine->now_ms - event->value;
+}
+
 const struct plant plants_of_examining[] = {
     {"lets-an-opened-one-be", "a gateway whose inspector is open goes on when it is cleared or in a pause",
         CHECK_OPENED_IS_REPLACED, lets_an_opened_one_be},
@@ -168,6 +249,24 @@ const struct plant plants_of_examining[] = {
         CHECK_FALLBACK, starts_from_the_refused_file},
     {"believes-that-it-is-mended", "the file is used again before it is valid", CHECK_FALLBACK,
         believes_that_it_is_mended},
+    {"wakes-what-is-starting", "a start that has not been ready is continued", CHECK_VERDICT_NEEDS_EVIDENCE,
+        wakes_what_is_starting},
+    {"does-not-wake-what-it-adopted", "an adopted gateway that is stopped stays so", CHECK_HEEDED,
+        does_not_wake_what_it_adopted},
+    {"keeps-a-deaf-one-starting", "an adopted gateway that is deaf is called starting for ever", CHECK_HEEDED,
+        keeps_a_deaf_one_starting},
+    {"clears-what-hangs-in-a-pause", "a suspicion lapses in a pause, whatever is said meanwhile",
+        CHECK_SUSPICION, clears_what_hangs_in_a_pause},
+    {"suspects-nothing-in-a-pause", "no suspicion begins in a pause", CHECK_SUSPICION,
+        suspects_nothing_in_a_pause},
+    {"believes-any-start-is-proved", "every start counts as proved", CHECK_PROOF_IS_TRUE,
+        believes_any_start_is_proved},
+    {"hands-the-proof-on", "a fresh gateway counts as proved for the one before it", CHECK_PROOF_IS_TRUE,
+        hands_the_proof_on},
+    {"begins-with-the-verdict", "the incident of a hang begins when it is found out", CHECK_INCIDENTS,
+        begins_with_the_verdict},
+    {"began-before-it-was-ready", "a hang may have begun before the gateway was ready", CHECK_INCIDENTS,
+        began_before_it_was_ready},
     {"forgets-the-fallback", "that the file was refused is not inherited", CHECK_FALLBACK,
         forgets_the_fallback},
 };

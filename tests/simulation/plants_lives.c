@@ -30,6 +30,7 @@ PLANT_BEFORE(gives_no_time, ON_FOUND, machine->end_until_ms = 0)
 PLANT_BEFORE(thinks_it_was_ready, ON_FOUND, machine->ready = true)
 PLANT_BEFORE(forgets_that_it_was_ready, ON_FOUND, machine->ready = false)
 PLANT_BEFORE(forgets_since_when_it_was_ready, ON_FOUND, machine->ready_ms = event->now_ms)
+PLANT_BEFORE(forgets_the_proof, ON_FOUND, machine->proved = false)
 PLANT_BEFORE(forgets_insistence, ON_FOUND, machine->insisted = false)
 PLANT_BEFORE(forgets_the_incident, ON_FOUND, machine->incident = 0)
 PLANT_BEFORE(forgets_when_it_failed, ON_FOUND, machine->incident_since_ms = event->now_ms)
@@ -142,6 +143,8 @@ const struct plant plants_of_lives[] = {
     {"forgets-the-incident", "the open incident is not inherited", CHECK_INCIDENTS, forgets_the_incident},
     {"forgets-when-it-failed", "the incident begins anew with each life", CHECK_INCIDENTS,
         forgets_when_it_failed},
+    {"forgets-the-proof", "that the start of an adopted gateway was proved is not inherited",
+        CHECK_PROOF_IS_TRUE, forgets_the_proof},
     {"forgets-incident-numbers", "the numbers given to incidents are not inherited", CHECK_INCIDENTS,
         forgets_incident_numbers},
     {"forgets-restarts", "the count of restarts is not inherited", CHECK_GENERATIONS, forgets_restarts},

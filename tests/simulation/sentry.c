@@ -20,8 +20,10 @@ void sentry_say_event(struct world *world, struct supervision_event event, int64
 
 void sentry_say(struct world *world, enum supervision_event_type type, int64_t after_ms)
 {
-	sentry_say_event(world,
-	    (struct supervision_event){.type = type, .generation = world->gateway.generation}, after_ms);
+	struct supervision_event event = {.type = type, .generation = world->gateway.generation};
+
+	event.proved = type == ON_READY && world->ready_proved;
+	sentry_say_event(world, event, after_ms);
 }
 
 void sentry_probe(struct world *world, uint64_t generation)
@@ -29,7 +31,11 @@ void sentry_probe(struct world *world, uint64_t generation)
 	const struct gateway_process *gateway = &world->gateway;
 
 	world->probed_generation = generation;
-	if (gateway->alive && gateway->ready && gateway->generation == generation)
+	if (!gateway->alive || !gateway->ready || gateway->generation != generation)
+		return;
+	if (gateway->hung) /* since an earlier life: it is looked at before this one has seen it ready */
+		sentry_notice_hang(world);
+	else
 		sentry_say(world, ON_READY, random_between(&world->random, 0, 1000));
 }
 
@@ -65,7 +71,7 @@ void sentry_examine(struct world *world, uint64_t generation, bool may_open)
 		return;
 	if (may_open && random_permille(random, 700))
 		world_schedule(world, HAPPEN_OPENED, random_between(random, 0, 1000));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 12; i++)
 		world_schedule(world, HAPPEN_INTERFERE, random_between(random, 0, 2000));
 	if (random_permille(random, 850))
 		sentry_say(world, ON_EXAMINED, random_duration(random, 50, 3000));
@@ -82,10 +88,11 @@ void sentry_validate(struct world *world)
 
 static enum supervision_reason draw_verdict(struct world *world)
 {
-	static const enum supervision_reason reasons[] = {REASON_HUNG, REASON_HUNG, REASON_HUNG, REASON_DEAF,
-	    REASON_WATCHDOG, REASON_STUCK_SESSIONS, REASON_MEMORY, REASON_NONE};
+	static const enum supervision_reason reasons[] = {REASON_HUNG, REASON_HUNG, REASON_HUNG, REASON_HUNG,
+	    REASON_HUNG, REASON_WATCHDOG, REASON_DEAF, REASON_DEAF, REASON_STUCK_SESSIONS, REASON_MEMORY,
+	    REASON_NONE};
 
-	return reasons[random_below(&world->random, 8)];
+	return reasons[random_below(&world->random, sizeof(reasons) / sizeof(reasons[0]))];
 }
 
 void sentry_notice_hang(struct world *world)
@@ -102,7 +109,7 @@ void sentry_notice_hang(struct world *world)
 	after_ms += random_duration(random, 1000, 120000);
 	event.may_open = random_permille(random, 500);
 	event.type = random_permille(random, 300) ? ON_CLEARED : ON_CONDEMNED;
-	event.value = random_between(random, 1, 1000);
+	event.value = random_duration(random, 1, 600000);
 	sentry_say_event(world, event, after_ms);
 }
 
@@ -120,6 +127,7 @@ void sentry_draw_noise(struct world *world, enum supervision_event_type type)
 		/* Of this generation only what it has truly said: a message may double, not lie. */
 		if (event.generation > world->ready_generation)
 			event.generation = world->ready_generation;
+		event.proved = world->ready_proved;
 		break;
 	case ON_WORDS:
 		event.verdict = world->gateway.words;
@@ -141,7 +149,7 @@ void sentry_draw_noise(struct world *world, enum supervision_event_type type)
 		break;
 	case ON_CONDEMNED:
 		event.reason = draw_verdict(world);
-		event.value = random_permille(random, 300) ? 0 : random_between(random, 1, 1000);
+		event.value = random_permille(random, 300) ? 0 : random_duration(random, 1, 600000);
 		event.may_open = random_permille(random, 500);
 		break;
 	default:

@@ -46,7 +46,7 @@ void world_draw_settings(struct world *world)
 	settings->ready_when_spawned = random_permille(random, 120);
 	settings->reads_words = random_permille(random, 850);
 	settings->asks_oom = random_permille(random, 850);
-	settings->autopsy = random_permille(random, 700);
+	settings->autopsy = random_permille(random, 850);
 	settings->config_fallback = random_permille(random, 500);
 	settings->config_exit_code = random_permille(random, 700) ? 78 : 0;
 	settings->stop_timeout_ms = DRAW(world, 1000, 10000, 330000, 330000);

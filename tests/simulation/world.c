@@ -68,7 +68,8 @@ static void happen(struct world *world, const struct pending *pending, const str
 		mend(world);
 		break;
 	case HAPPEN_INTERFERE:
-		interfere(world);
+		if (world->machine.state == STATE_EXAMINING) /* the moment may be over */
+			interfere(world);
 		break;
 	case HAPPEN_MEDDLE:
 		meddle(world);

@@ -91,6 +91,7 @@ struct world {
 	struct helper helpers[WORLD_HELPERS_MAX];
 
 	uint64_t ready_generation;  /* the last that was ever ready */
+	bool ready_proved;          /* ... and whether its start-up probe could prove it */
 	uint64_t probed_generation; /* the sentry was asked to say when it is ready */
 	bool watches_config;
 	bool config_broken, migration_needed;

@@ -17,6 +17,21 @@ static void given_an_examination(bool may_open)
 	now_ms += 1000;
 }
 
+/* The supervisor was killed, and the next life has just adopted the gateway that had been ready. */
+static void given_an_adopted_gateway(void)
+{
+	given_a_running_gateway();
+	now_ms += 600000;
+	when_the_next_life_begins(100);
+	when(ON_ADOPTED);
+	CHECK(machine.state == STATE_STARTING && machine.ready);
+}
+
+static void when_paused(int64_t for_ms)
+{
+	step((struct supervision_event){.type = ON_PAUSE, .value = now_ms + for_ms});
+}
+
 static const struct supervision_action *done(enum supervision_action_type type)
 {
 	static const struct supervision_action nothing;
@@ -218,6 +233,146 @@ TEST("it is stopped: told to continue, on record; not in a pause, and not an ear
 	step((struct supervision_event){.type = ON_PAUSE, .value = INT64_MAX});
 	when(ON_WAKE);
 	CHECK(actions.count == 0);
+}
+
+TEST("adopted and stopped: told to continue before this life has seen it ready; a fresh start is not")
+{
+	given_an_adopted_gateway();
+	when(ON_WAKE);
+	CHECK(does(DO_CONTINUE) && records(RECORD_CONTINUED, REASON_NONE));
+	CHECK(machine.state == STATE_STARTING);
+
+	given_a_supervisor();
+	step((struct supervision_event){.type = ON_START, .reason = REASON_FIRST_START});
+	when(ON_SPAWNED);
+	when(ON_WAKE);
+	CHECK(machine.state == STATE_STARTING && actions.count == 0);
+}
+
+TEST("adopted and deaf: replaced, though this life has not seen it ready; short of memory it is not yet")
+{
+	given_an_adopted_gateway();
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_MEMORY, .value = 900});
+	CHECK(machine.state == STATE_STARTING && actions.count == 0);
+
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_DEAF, .value = 300000});
+	CHECK(records(RECORD_CONDEMNED, REASON_DEAF) && does(DO_TERMINATE));
+	CHECK(machine.state == STATE_DRAINING && machine.deadline_ms == now_ms + 60000);
+}
+
+TEST("paused: a suspicion begins all the same, lasts as long as it hangs, and is acted upon afterwards")
+{
+	given_a_running_gateway();
+	when_paused(3600000);
+	step((struct supervision_event){.type = ON_SUSPECTED, .reason = REASON_HUNG});
+	CHECK(machine.state == STATE_SUSPECT && records(RECORD_SUSPECTED, REASON_HUNG));
+
+	for (int i = 0; i < 3; i++) {
+		now_ms += 599000;
+		when_condemned(true);
+		CHECK(machine.state == STATE_SUSPECT && actions.count == 0);
+		CHECK(machine.deadline_ms == now_ms + 600000 && machine.incident == 0);
+	}
+	now_ms += 300000;
+	step((struct supervision_event){.type = ON_SUSPECTED, .reason = REASON_HUNG});
+	CHECK(machine.state == STATE_SUSPECT && machine.deadline_ms == now_ms + 600000);
+
+	when(ON_RESUME);
+	when_condemned(true);
+	CHECK(machine.state == STATE_EXAMINING && records(RECORD_CONDEMNED, REASON_HUNG));
+}
+
+TEST("paused, and suspected: well after all when it answers, or when nothing more is said for 10 min")
+{
+	given_a_running_gateway();
+	when_paused(3600000);
+	when(ON_SUSPECTED);
+	when(ON_CLEARED);
+	CHECK(machine.state == STATE_RUNNING && records(RECORD_CLEARED, REASON_NONE));
+
+	when(ON_SUSPECTED);
+	now_ms += 1000;
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_HUNG}); /* on no evidence */
+	CHECK(machine.deadline_ms == now_ms + 599000);
+	when_time_comes();
+	CHECK(machine.state == STATE_RUNNING && records(RECORD_CLEARED, REASON_NONE));
+}
+
+TEST("its start was proved: known over lives until another is started, or it restarts itself")
+{
+	given_a_supervisor();
+	step((struct supervision_event){.type = ON_START, .reason = REASON_FIRST_START});
+	when(ON_SPAWNED);
+	CHECK(!machine.proved);
+	step((struct supervision_event){.type = ON_READY, .proved = true});
+	CHECK(machine.proved && does(DO_SAVE));
+
+	when_the_next_life_begins(100);
+	when(ON_ADOPTED);
+	CHECK(machine.state == STATE_STARTING && machine.proved);
+	step((struct supervision_event){.type = ON_READY, .proved = true});
+	step((struct supervision_event){.type = ON_DRAIN_BEGAN, .value = 60000});
+	CHECK(machine.proved);
+	when(ON_READY);
+	CHECK(records(RECORD_RESTARTED_ITSELF, REASON_RESTARTED_ITSELF) && !machine.proved);
+
+	step((struct supervision_event){.type = ON_DRAIN_BEGAN, .value = 60000});
+	step((struct supervision_event){.type = ON_READY, .proved = true});
+	CHECK(machine.proved);
+	when_it_ends(EXIT_SIGNAL, 11);
+	CHECK(does(DO_SPAWN) && !machine.proved);
+}
+
+TEST("its start could not be proved: it is not called proved for being adopted, nor for an old word")
+{
+	given_a_running_gateway();
+	step((struct supervision_event){.type = ON_READY, .proved = true});
+	CHECK(machine.state == STATE_RUNNING && !machine.proved);
+
+	when_the_next_life_begins(100);
+	when(ON_ADOPTED);
+	step((struct supervision_event){.type = ON_READY, .generation = 99, .proved = true});
+	CHECK(machine.state == STATE_STARTING && machine.ready && !machine.proved);
+}
+
+TEST("recovered from a hang: the trouble began when it last proved to be well, and not before it was ready")
+{
+	static const enum supervision_reason reasons[] = {REASON_HUNG, REASON_DEAF};
+
+	for (int i = 0; i < 2; i++) {
+		given_a_running_gateway();
+		now_ms += 600000;
+		step((struct supervision_event){.type = ON_CONDEMNED, .reason = reasons[i], .value = 43000});
+		CHECK(machine.incident == 7 && machine.incident_since_ms == now_ms - 43000);
+		if (machine.state == STATE_EXAMINING)
+			when(ON_EXAMINED);
+		when_it_ends(EXIT_SIGNAL, 15);
+		when(ON_SPAWNED);
+		now_ms += 10000;
+		when(ON_READY);
+		CHECK(recorded(RECORD_RECOVERED)->value == 53000);
+	}
+
+	given_a_running_gateway();
+	now_ms += 5000;
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_HUNG, .value = INT64_MAX});
+	CHECK(machine.incident_since_ms == machine.ready_ms && machine.ready_ms == now_ms - 5000);
+}
+
+TEST("other incidents begin when they are found out: evidence of bytes is no time, nor an open one anew")
+{
+	given_a_running_gateway();
+	now_ms += 600000;
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_MEMORY, .value = 500000});
+	CHECK(machine.incident_since_ms == now_ms);
+
+	given_an_examination(false);
+	when_the_next_life_begins(100);
+	when(ON_ADOPTED);
+	CHECK(machine.incident == 7);
+	now_ms += 60000;
+	step((struct supervision_event){.type = ON_CONDEMNED, .reason = REASON_HUNG, .value = 1000});
+	CHECK(machine.incident == 7 && machine.incident_since_ms < now_ms - 60000);
 }
 
 TEST("killed by the kernel for want of memory: named, with a history of its own, and restarted like a crash")
