@@ -138,7 +138,7 @@ static int take_reason(struct control_request *request, const char *reason)
 	if (reason == NULL)
 		return 0;
 	if (!text_is_plain(reason)) {
-		complain("--reason is one line of text: control characters are not allowed in it.");
+		complain("--reason is one line of UTF-8 text: control characters are not allowed in it.");
 		return -EINVAL;
 	}
 	if (!text_copy(request->reason, sizeof(request->reason), reason)) {

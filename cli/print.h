@@ -21,7 +21,8 @@ void print_coloured(enum colour colour, const char *text);
  * written. */
 int print_finish(int status);
 
-/* True when `text` is UTF-8 that reaches a terminal as it is: no control characters, no marks of direction. */
+/* True when `text` is UTF-8 that reaches a terminal as it is: no control characters, no marks of direction.
+ */
 bool text_is_plain(const char *text);
 
 #endif

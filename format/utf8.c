@@ -47,3 +47,26 @@ size_t utf8_encode(uint32_t character, char target[UTF8_MAX])
 	target[0] = (char)((0xf00u >> size & 0xf0) | character);
 	return size;
 }
+
+size_t utf8_whole(const char *bytes, size_t length)
+{
+	static const size_t lengths[] = {
+	    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4}; /* by the first four bits */
+	size_t start = length;
+
+	while (start > 0 && length - start < UTF8_MAX) {
+		unsigned char byte = (unsigned char)bytes[--start];
+
+		if ((byte & 0xc0) != 0x80)
+			return lengths[byte >> 4] > length - start ? start : length;
+	}
+	return length;
+}
+
+bool utf8_is_shown(uint32_t character)
+{
+	return !(character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x061c ||
+	         character == 0x200b || character == 0x200e || character == 0x200f ||
+	         (character >= 0x2028 && character <= 0x202e) ||
+	         (character >= 0x2060 && character <= 0x206f) || character == 0xfeff);
+}

@@ -11,12 +11,15 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/mask.h"
 #include "base/text.h"
 #include "process/procfs.h"
 #include "world/world.h"
 
 #define STATUS_BYTES 4096
 #define STAT_BYTES   1024
+/* More than is shown: a secret is known by what stands around it. */
+#define COMMAND_BYTES 4096
 
 /* The value of a line of /proc/PID/status, or NULL. */
 static const char *status_value(const char *status, const char *name)
@@ -66,24 +69,23 @@ static void read_word(const char *path, char *target, size_t size)
 
 void examine_command(int pid, char *target, size_t size)
 {
-	char path[32];
+	char path[32], words[COMMAND_BYTES];
 	int fd CLOSE_ON_RETURN = -1;
 	struct procfs_stat stat;
 	ssize_t length = 0;
+	size_t used;
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 	fd = world_open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
-		length = file_read_start(fd, target, size);
-	while (length > 0 && target[length - 1] == '\0')
-		length--;
-	for (ssize_t i = 0; i < length; i++)
+		length = file_read_start(fd, words, sizeof(words));
+	used = mask_secrets(words, length > 0 ? (size_t)length : 0, target, size);
+	while (used > 0 && target[used - 1] == '\0')
+		used--;
+	for (size_t i = 0; i < used; i++)
 		if (target[i] == '\0')
 			target[i] = ' ';
-	if (length > 0)
-		return;
-	target[0] = '\0';
-	if (procfs_stat(pid, &stat) == 0)
+	if (used == 0 && procfs_stat(pid, &stat) == 0)
 		snprintf(target, size, "[%s]", stat.name);
 }
 

@@ -3,7 +3,8 @@
  *
  * Nothing here changes anything, and nothing can block: only /proc is read, and at most a few bytes of the
  * other's memory. What may not be seen (another user's process, hidepid, Yama) is said to be not visible, and
- * the rest is told all the same. Strings come from the process as they are: whoever shows them cleans them.
+ * the rest is told all the same. Strings come from the process as they are, but for the secrets of command
+ * lines: whoever shows them cleans them.
  */
 #ifndef HOLDFAST_PROCESS_EXAMINE_H
 #define HOLDFAST_PROCESS_EXAMINE_H
@@ -56,7 +57,7 @@ int examine_threads(int pid, struct examine_thread *threads);
 void examine_threads_between(
     const struct examine_thread *before, int before_count, struct examine_thread *now, int now_count);
 
-/* The command line, or the name in brackets. */
+/* The command line without its secrets (base/mask.h), or the name in brackets. */
 void examine_command(int pid, char *target, size_t size);
 
 /* ---- what its main thread does ---- */

@@ -33,6 +33,9 @@ int procfs_stat(int pid, struct procfs_stat *stat)
 	*close_bracket = '\0';
 	stat->pid = pid;
 	text_copy(stat->name, sizeof(stat->name), open_bracket + 1);
+	for (char *at = stat->name; *at != '\0'; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
 	if (sscanf(close_bracket + 2,
 	        "%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %" SCNu64,
 	        &stat->state, &stat->parent, &stat->threads, &stat->start_time) != 4)

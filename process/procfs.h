@@ -13,8 +13,8 @@ struct procfs_stat {
 	int pid, parent;
 	char state; /* R S D T t Z X */
 	uint32_t threads;
-	char name[PROCFS_NAME_MAX];
-	uint64_t start_time; /* clock ticks since boot: field 22 */
+	char name[PROCFS_NAME_MAX]; /* printable ASCII: a process names itself as it likes */
+	uint64_t start_time;        /* clock ticks since boot: field 22 */
 };
 
 struct procfs_listener {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "process/procfs.h"
 #include "world/world.h"
 
 #define SAMPLE_MS         25
@@ -269,6 +270,23 @@ static int who_serves(const struct autopsy_request *request, struct autopsy_find
 	return request->pid;
 }
 
+/* What was seen before its pidfd was held may have been another process of the same number; whatever is seen
+ * from now on is of the process that a signal would reach. */
+static int hold_server(struct autopsy *autopsy, const struct autopsy_request *request)
+{
+	struct examine_sockets *sockets = &autopsy->findings.sockets;
+	int pid = who_serves(request, &autopsy->findings);
+
+	autopsy->pid_fd = world_pidfd_open(pid, 0);
+	examine_sockets(pid, request->port, sockets);
+	if (pid == request->pid || (sockets->listener_inode != 0 && procfs_is_descendant(pid, request->pid)))
+		return pid;
+	file_close(&autopsy->pid_fd);
+	autopsy->pid_fd = world_pidfd_open(request->pid, 0);
+	examine_sockets(request->pid, request->port, sockets);
+	return request->pid;
+}
+
 int autopsy_begin(struct autopsy *autopsy, const struct autopsy_request *request)
 {
 	struct autopsy_findings *findings = &autopsy->findings;
@@ -279,9 +297,7 @@ int autopsy_begin(struct autopsy *autopsy, const struct autopsy_request *request
 	autopsy_cancel(autopsy);
 	memset(findings, 0, sizeof(*findings));
 	memset(&autopsy->result, 0, sizeof(autopsy->result));
-	pid = who_serves(request, findings);
-	/* First: whatever is seen from now on is of the process that a signal would reach. */
-	autopsy->pid_fd = world_pidfd_open(pid, 0);
+	pid = hold_server(autopsy, request);
 	result = examine_process(pid, &findings->process);
 	if (result < 0) {
 		file_close(&autopsy->pid_fd);

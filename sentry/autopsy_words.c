@@ -8,14 +8,6 @@
 #define SHOWN_PATH    72
 #define SHOWN_COMMAND 60
 
-/* Control characters, and those that reorder a line of text. */
-static bool is_unfit(uint32_t character)
-{
-	return character < 0x20 || (character >= 0x7f && character < 0xa0) ||
-	       (character >= 0x200b && character <= 0x200f) || (character >= 0x2028 && character <= 0x202e) ||
-	       (character >= 0x2060 && character <= 0x206f) || character == 0xfeff;
-}
-
 void autopsy_clean(char *text)
 {
 	size_t length = strlen(text), kept = 0;
@@ -29,7 +21,7 @@ void autopsy_clean(char *text)
 			at++;
 			continue;
 		}
-		if (!is_unfit(character)) {
+		if (utf8_is_shown(character)) {
 			memmove(text + kept, text + at, size);
 			kept += size;
 		}

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "format/utf8.h"
 #include "process/clone.h"
 #include "world/world.h"
 
@@ -117,7 +118,9 @@ static void keep_line(struct check *check, const char *bytes, size_t length)
 		if (check->line_length < CHECK_LINE_MAX - 1)
 			check->line[check->line_length++] = printable(bytes[i]);
 	}
-	check->line[check->line_length] = '\0';
+	check->line[check->line_length < CHECK_LINE_MAX - 1 ? check->line_length
+	                                                    : utf8_whole(check->line, CHECK_LINE_MAX - 1)] =
+	    '\0';
 }
 
 static void read_output(struct check *check)

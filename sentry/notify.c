@@ -15,7 +15,7 @@
 
 #define MEMORY_NAME    "notify.state"
 #define MEMORY_MAGIC   0x4e4f5449u
-#define MEMORY_VERSION 1u
+#define MEMORY_VERSION 2u
 
 #define DATAGRAMS_A_TURN 64   /* one that speaks without end keeps us from nothing */
 #define DATAGRAMS_AT_END 1024 /* before a promise is called broken, all that waits is read */
@@ -197,12 +197,52 @@ static void hear(struct notify *notify, const struct notify_words *words)
 
 /* --- Who says it. --- */
 
+/* What a command that the gateway ran may say as well, and what then harms nobody. */
+#define ANYBODYS (NOTIFY_READY | NOTIFY_ALIVE | NOTIFY_STATUS | NOTIFY_EXTENSION)
+
+static bool speaks_for_it(const struct notify *notify, int pid)
+{
+	const struct notify_memory *memory = &notify->memory;
+
+	return pid == memory->pid ||
+	       (pid == memory->speaker_pid && procfs_is_alive(pid, memory->speaker_start_time));
+}
+
+/* The one that speaks keeps its place for as long as it lives; the gateway's own process can always have it.
+ */
+static void choose_speaker(struct notify *notify, int pid)
+{
+	struct notify_memory *memory = &notify->memory;
+	uint64_t start_time = 0;
+
+	if (pid == memory->pid ? pid == memory->speaker_pid
+	                       : procfs_is_alive((int)memory->speaker_pid, memory->speaker_start_time))
+		return;
+	if (procfs_start_time(pid, &start_time) < 0)
+		return;
+	memory->speaker_pid = pid;
+	memory->speaker_start_time = start_time;
+	remember(notify);
+}
+
+static void hear_one_of_it(struct notify *notify, int pid, const struct notify_words *words)
+{
+	struct notify_words heard = *words;
+
+	if (heard.said & (NOTIFY_READY | NOTIFY_ALIVE))
+		choose_speaker(notify, pid);
+	if (!speaks_for_it(notify, pid))
+		heard.said &= ANYBODYS;
+	if (heard.said != 0)
+		hear(notify, &heard);
+}
+
 static void hear_from(struct notify *notify, int pid, const struct notify_words *words)
 {
 	uint32_t place;
 
 	if (notify->memory.generation != 0 && procfs_is_descendant(pid, notify->memory.pid)) {
-		hear(notify, words);
+		hear_one_of_it(notify, pid, words);
 		return;
 	}
 	place = notify->stray_count++ % NOTIFY_STRAYS_MAX;
@@ -227,7 +267,7 @@ static void hear_strays(struct notify *notify)
 		int pid = notify->strays[place].pid;
 
 		if (pid != 0 && procfs_is_descendant(pid, notify->memory.pid))
-			hear(notify, &notify->strays[place].words);
+			hear_one_of_it(notify, pid, &notify->strays[place].words);
 	}
 	forget_strays(notify);
 }
@@ -400,6 +440,11 @@ bool notify_gateway_is_up(struct notify *notify, uint64_t generation)
 bool notify_is_ready(const struct notify *notify, uint64_t generation)
 {
 	return notify->memory.generation == generation && notify->memory.is_ready;
+}
+
+bool notify_is_stopping(const struct notify *notify, uint64_t generation)
+{
+	return notify->memory.generation == generation && notify->memory.is_stopping;
 }
 
 bool notify_is_overdue(const struct notify *notify)

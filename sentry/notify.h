@@ -2,8 +2,12 @@
  * said READY=1 or WATCHDOG=1, a WATCHDOG=1 comes at least so often.
  *
  * The supervisor makes the socket and hands it over; only the gateway's own process and its descendants are
- * heard. What must not be forgotten when this process dies (that it is ready, what it promised) lies in a
- * small file in the runtime directory. Nothing is decided here. */
+ * heard. Whatever it runs inherits NOTIFY_SOCKET: what might have it ended (STOPPING=1, WATCHDOG=trigger ...)
+ * counts only from its own process and from the one that speaks for it: the first that said READY=1 or
+ * WATCHDOG=1, and when that one has ended, the next.
+ *
+ * What must not be forgotten when this process dies (that it is ready, what it promised) lies in a small file
+ * in the runtime directory. Nothing is decided here. */
 #ifndef HOLDFAST_SENTRY_NOTIFY_H
 #define HOLDFAST_SENTRY_NOTIFY_H
 
@@ -24,7 +28,9 @@ struct notify_memory {
 	int32_t pid;
 	bool is_ready, is_promised, is_reloading, is_stopping;
 	int64_t interval_ms; /* 0: nothing is promised */
-	uint64_t sum;        /* of all before it */
+	int64_t speaker_pid; /* who said READY=1 or WATCHDOG=1, until it ends; 0: nobody */
+	uint64_t speaker_start_time;
+	uint64_t sum; /* of all before it */
 };
 
 struct notify {
@@ -76,6 +82,9 @@ bool notify_gateway_is_up(struct notify *notify, uint64_t generation);
 
 /* Whether this gateway has said READY=1; or it has run for so long that nobody can know any more. */
 bool notify_is_ready(const struct notify *notify, uint64_t generation);
+
+/* Whether this gateway has said STOPPING=1, and no READY=1 since. */
+bool notify_is_stopping(const struct notify *notify, uint64_t generation);
 
 /* It promised, and did not keep it. */
 bool notify_is_overdue(const struct notify *notify);

@@ -40,7 +40,7 @@ static void copy_status(const struct line *line, char status[NOTIFY_STATUS_MAX])
 	while (left > 0) {
 		uint32_t character = 0;
 		size_t size = utf8_decode(at, left, &character);
-		bool printable = size != 0 && character >= 0x20 && (character < 0x7f || character >= 0xa0);
+		bool printable = size != 0 && utf8_is_shown(character);
 		size_t taken = size != 0 ? size : 1;
 
 		if (used + (printable ? size : 1) >= NOTIFY_STATUS_MAX)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/mask.h"
 #include "base/text.h"
 #include "process/procfs.h"
 #include "sentry/activity.h"
@@ -156,8 +157,9 @@ static bool is_same_program(const struct command *gateway, const struct command 
 /* What people know it by: its script, or the program. */
 static void name_of(const struct command *command, int pid, char *name, size_t size)
 {
-	const char *first = word(command->bytes, command->length, 0);
-	const char *script = script_of(command->bytes, command->length);
+	char words[COMMAND_BYTES];
+	size_t length = mask_secrets(command->bytes, command->length, words, sizeof(words));
+	const char *first = word(words, length, 0), *script = script_of(words, length);
 	struct procfs_stat stat;
 
 	name[0] = '\0';

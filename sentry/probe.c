@@ -226,7 +226,7 @@ static void begin(struct probe *probe, uint64_t generation, int pid, uint32_t po
 	probe->seen_console_bytes = *probe->console_bytes;
 	activity_read(pid, &probe->activity);
 	loop_timer_arm(probe->loop, &probe->look, now_ms + LOOK_MS);
-	if (!asks_nothing(probe))
+	if (!asks_nothing(probe) && port != 0)
 		loop_timer_arm(probe->loop, &probe->next, now_ms);
 }
 
@@ -242,7 +242,7 @@ void probe_start(struct probe *probe, const struct message_gateway *gateway)
 
 void probe_drain_began(struct probe *probe, uint64_t generation, int pid, uint32_t port)
 {
-	if (probe->probing || (port == 0 && !asks_nothing(probe)))
+	if (probe->probing)
 		return;
 	begin(probe, generation, pid, port);
 	probe->rewatching = true;
@@ -256,7 +256,7 @@ void probe_heard_listening(struct probe *probe)
 
 void probe_heard_ready(struct probe *probe)
 {
-	if (probe->probing && asks_nothing(probe))
+	if (probe->probing && (asks_nothing(probe) || probe->rewatching))
 		say_ready(probe, "it said READY=1");
 }
 

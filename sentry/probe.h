@@ -59,14 +59,15 @@ void probe_init(struct probe *probe);
 void probe_start(struct probe *probe, const struct message_gateway *gateway);
 
 /* The gateway, which is up, drains by itself and may start again in the same process: `ready` will be said
- * again. */
+ * again, by what is asked or by its READY=1. */
 void probe_drain_began(struct probe *probe, uint64_t generation, int pid, uint32_t port);
 
 /* The console line came by which versions without a start-up probe say that they serve; it may come before
  * probe_start is called. */
 void probe_heard_listening(struct probe *probe);
 
-/* It said READY=1: that counts where there is nothing to ask (health.readyPath "notify" or ""). */
+/* It said READY=1: that counts where there is nothing to ask (health.readyPath "notify" or ""), and after a
+ * drain. */
 void probe_heard_ready(struct probe *probe);
 
 void probe_stop(struct probe *probe);

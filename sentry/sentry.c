@@ -120,6 +120,19 @@ static void answer_words(struct sentry *sentry, const struct message_gateway *ga
 	worker_send(&sentry->worker, MESSAGE_WORDS, &answer);
 }
 
+static void start_probe(struct sentry *sentry, const struct message_gateway *gateway)
+{
+	/* It has said STOPPING=1: that it runs does not make it ready again, its READY=1 does. */
+	if (notify_is_stopping(&sentry->senses.notify, gateway->generation)) {
+		probe_stop(&sentry->probe);
+		probe_drain_began(&sentry->probe, gateway->generation, gateway->pid, gateway->port);
+		return;
+	}
+	probe_start(&sentry->probe, gateway);
+	if (notify_is_ready(&sentry->senses.notify, gateway->generation))
+		probe_heard_ready(&sentry->probe);
+}
+
 static void message_came(struct worker *worker, const struct message *message, int passed_fd)
 {
 	struct sentry *sentry = worker->context;
@@ -133,9 +146,7 @@ static void message_came(struct worker *worker, const struct message *message, i
 		gateway_gone(sentry, &message->gateway);
 		break;
 	case MESSAGE_PROBE_START:
-		probe_start(&sentry->probe, &message->gateway);
-		if (notify_is_ready(&sentry->senses.notify, message->gateway.generation))
-			probe_heard_ready(&sentry->probe);
+		start_probe(sentry, &message->gateway);
 		break;
 	case MESSAGE_ASK_WORDS:
 		answer_words(sentry, &message->gateway);
@@ -276,7 +287,8 @@ static void asked_for_time(struct senses *senses)
 	progress(&sentry->probe, sentry->current.generation);
 }
 
-/* STOPPING=1 */
+/* STOPPING=1. Unlike a drain that is read from the console, one that was said here always has an end that can
+ * be heard, also where nothing can be asked: READY=1, or its own end. */
 static void said_stopping(struct senses *senses, int64_t budget_ms)
 {
 	struct sentry *sentry = senses->context;

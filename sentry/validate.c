@@ -147,6 +147,8 @@ static void run_program(struct validate *validate, int parent)
 	if (null_fd < 0 || world_dup2(null_fd, 0) < 0 || world_dup2(validate->output_fd, 1) < 0 ||
 	    world_dup2(null_fd, 2) < 0 || (directory[0] != '\0' && world_chdir(directory) < 0))
 		_exit(EXIT_NOT_EXECUTED);
+	/* Not all that we hold closes itself: the settings do not, they are for our successor. */
+	world_close_range(3, ~0u, 0);
 	world_execve(validate->arguments[0], validate->arguments, validate->environment);
 	_exit(EXIT_NOT_EXECUTED);
 }

@@ -114,6 +114,13 @@ TEST("its output goes nowhere, but for its last line")
 	begin("head -c 300000 /dev/zero | tr '\\0' x");
 	CHECK(run(0, DEADLINE_MS) == PROBE_PROCOK);
 	CHECK(strlen(check_line(&check)) == CHECK_LINE_MAX - 1);
+	/* 157 letters, and the character that would be the last has three bytes. */
+	begin("head -c 157 /dev/zero | tr '\\0' x; printf '\\342\\202\\254y'");
+	run(0, DEADLINE_MS);
+	CHECK(strlen(check_line(&check)) == 157);
+	begin("head -c 156 /dev/zero | tr '\\0' x; printf '\\342\\202'; sleep 0.05; printf '\\254y'");
+	run(0, DEADLINE_MS);
+	CHECK(strlen(check_line(&check)) == CHECK_LINE_MAX - 1);
 	begin("printf 'a\\tb'");
 	run(0, DEADLINE_MS);
 	CHECK_TEXT(check_line(&check), "a?b");

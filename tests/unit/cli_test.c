@@ -139,4 +139,9 @@ TEST("control characters are found, in UTF-8 as well, and letters are not taken 
 	CHECK(!text_is_plain("a\n"));
 	CHECK(!text_is_plain("a\x7f"));
 	CHECK(!text_is_plain("a\xc2\x9b"));
+	CHECK(!text_is_plain("a\x9b"));
+	CHECK(!text_is_plain("a\xe2\x80\xae"
+	                     "b")); /* U+202E: the rest from right to left */
+	CHECK(!text_is_plain("a\xe2\x80"));
+	CHECK(text_is_plain("\xe2\x80\x8d")); /* U+200D joins, as some scripts need it */
 }

@@ -176,6 +176,21 @@ TEST("it gets the gateway's environment without our secrets, and low priority")
 	program_gone();
 }
 
+TEST("it gets no descriptor of ours but its three")
+{
+	int fd = open("/dev/null", O_RDONLY); /* one that is not closed by itself */
+	char seen[256] = "";
+
+	given_program(
+	    "for fd in 3 4 5 6 7 8 9; do [ -e /proc/self/fd/$fd ] && readlink /proc/$$/fd/$fd; done > seen\n"
+	    "echo '{\"valid\":true}'");
+	when_asked();
+	CHECK(last == VALIDATE_VALID && file_read(AT_FDCWD, at("seen"), seen, sizeof(seen)) >= 0);
+	CHECK(strstr(seen, "/dev/null") == NULL);
+	close(fd);
+	program_gone();
+}
+
 TEST("one that does not answer in time is ended; one that cannot be run is told")
 {
 	given_program("exec sleep 1000");
