@@ -53,8 +53,8 @@ struct control_health {
 	char state[16];              /* "live", "suspect", "hung", "deaf"; "" when nobody looks */
 	char probe[12], link[12];    /* how the last ones ended, by layer: "L7OK", "WSOK" ... */
 	uint32_t status, unanswered; /* HTTP status; probes in a row without an answer */
-	uint32_t witnesses, held;    /* core/health.h: what speaks against it, and what holds a verdict back */
-	int32_t queue;               /* connections that wait to be accepted */
+	uint32_t witnesses, held; /* core/health.h: what speaks against it, and what holds a verdict back */
+	int32_t queue;            /* connections that wait to be accepted */
 	int64_t answered_ms, heard_ms;
 	char version[24]; /* its own */
 	int32_t loop_delay_p99_ms, loop_delay_max_ms, loop_utilization_permille;
