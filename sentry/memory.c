@@ -10,6 +10,7 @@
 
 /* Idle, OpenClaw 2026.9.6 and its two helpers use about 1 % of a core. */
 #define QUIET_PERMILLE 50
+#define FIRST_LOOK_MS  200
 
 static void sample_due(struct loop_timer *timer)
 {
@@ -40,8 +41,9 @@ void memory_sense_watch(struct memory_sense *sense, bool on)
 
 	sense->timer.callback = sample_due;
 	sense->timer.context = sense;
+	/* Not in the way of a program that is just being started. */
 	if (on != is_on)
-		loop_timer_arm(sense->loop, &sense->timer, on ? clock_boot_ms() : 0);
+		loop_timer_arm(sense->loop, &sense->timer, on ? clock_boot_ms() + FIRST_LOOK_MS : 0);
 }
 
 /* A child that ended takes its ticks away until it is waited for: that is no quiet moment either. */

@@ -14,6 +14,7 @@
 #include "sentry/activity.h"
 #include "sentry/family.h"
 
+#define FIRST_LOOK_MS   300
 #define COMMAND_BYTES   4096
 #define WORDS_LOOKED_AT 6 /* of a command line: the program, options of its interpreter, the script */
 
@@ -278,6 +279,7 @@ void orphans_sense_watch(struct orphans_sense *sense, bool on)
 
 	sense->timer.callback = look_due;
 	sense->timer.context = sense;
+	/* Not in the way of a program that is just being started. */
 	if (on != is_on)
-		loop_timer_arm(sense->loop, &sense->timer, on ? clock_boot_ms() : 0);
+		loop_timer_arm(sense->loop, &sense->timer, on ? clock_boot_ms() + FIRST_LOOK_MS : 0);
 }

@@ -9,6 +9,7 @@
 #include "sentry/activity.h"
 
 #define FRESH_TIMEOUT_MS 1000
+#define FIRST_LOOK_MS    100              /* not in the way of a program that is just being started */
 #define GIVE_UP_MS       (60 * 60 * 1000) /* the standing probe: nobody waits longer than that */
 #define ANSWER_VALUES    64
 #define MS_PER_TICK      10
@@ -320,7 +321,7 @@ void pulse_set(struct pulse *pulse, const struct message_look *wanted)
 	pulse->pace_ms = wanted->pace_ms;
 	if (is_other) {
 		begin(pulse, &wanted->gateway);
-		due_ms = now_ms;
+		due_ms = now_ms + FIRST_LOOK_MS;
 	}
 	/* A quicker pace brings the next look forward; a slower one lets it be. */
 	if (!is_other && pulse->due_ms != 0 && pulse->due_ms < due_ms)

@@ -106,7 +106,7 @@ static void read_policy(struct supervisor *self)
 	policy->restart_on[RESTART_STUCK_SESSIONS] = settings->gateway.auto_restart.on_stuck_sessions;
 	policy->restart_on[RESTART_MEMORY] = settings->gateway.auto_restart.on_memory;
 	policy->ready_when_spawned = settings_string(settings, settings->health.ready_path)[0] == '\0';
-	policy->reads_words = self->facts->phrases != NULL;
+	policy->reads_words = self->facts->phrases[0].text != NULL; /* where none are known, none decide */
 	policy->config_exit_code = self->facts->config_exit_code;
 	policy->stop_timeout_ms = settings->gateway.stop_timeout_ms;
 	policy->startup_timeout_ms = settings->health.startup_timeout_ms;
