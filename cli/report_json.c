@@ -101,17 +101,6 @@ static void write_orphans(struct text *text, const struct control_health *health
 	json_write_end(text, '}');
 }
 
-static void member_bits(
-    struct text *text, const char *key, uint32_t bits, uint32_t count, const char *(*name)(uint32_t bit))
-{
-	json_write_key(text, key);
-	json_write_begin(text, '[');
-	for (uint32_t i = 0; i < count; i++)
-		if (bits & (1u << i))
-			json_write_string(text, name(1u << i));
-	json_write_end(text, ']');
-}
-
 static void write_health(struct text *text, const struct control_health *health)
 {
 	open_object(text, "health");
@@ -120,8 +109,10 @@ static void write_health(struct text *text, const struct control_health *health)
 	member_optional(text, "httpStatus", health->status);
 	member_time(text, "answeredAt", health->answered_ms);
 	member_number(text, "unanswered", health->unanswered);
-	member_bits(text, "witnesses", health->witnesses, WITNESS_COUNT, health_witness_name);
-	member_bits(text, "heldBackBy", health->held, HELD_COUNT, health_held_name);
+	json_write_key(text, "witnesses");
+	json_write_bits(text, health->witnesses, WITNESS_COUNT, health_witness_name);
+	json_write_key(text, "heldBackBy");
+	json_write_bits(text, health->held, HELD_COUNT, health_held_name);
 	member_text(text, "webSocket", health->link);
 	member_time(text, "heardAt", health->heard_ms);
 	member_known(text, "listenQueue", health->queue);

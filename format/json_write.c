@@ -124,3 +124,12 @@ void json_write_raw(struct text *text, const char *json)
 	separate(text);
 	text_add(text, json);
 }
+
+void json_write_bits(struct text *text, uint32_t bits, uint32_t count, const char *(*name)(uint32_t bit))
+{
+	json_write_begin(text, '[');
+	for (uint32_t i = 0; i < count; i++)
+		if (bits & (1u << i))
+			json_write_string(text, name(1u << i));
+	json_write_end(text, ']');
+}

@@ -30,6 +30,8 @@ void json_write_number(
     struct text *text, double value); /* as short as reads back the same; not finite: null */
 void json_write_bool(struct text *text, bool value);
 void json_write_null(struct text *text);
+/* A list of the names of those of the lowest `count` bits that are set. */
+void json_write_bits(struct text *text, uint32_t bits, uint32_t count, const char *(*name)(uint32_t bit));
 void json_write_raw(struct text *text, const char *json); /* a value that is JSON already */
 
 #endif

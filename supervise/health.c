@@ -60,8 +60,7 @@ static void say_look(struct supervisor *supervisor, int64_t pace_ms)
 	worker_say(supervisor, WORKER_SENTRY, MESSAGE_LOOK, &message, -1);
 }
 
-/* A look must come so soon. */
-static int64_t patience_ms(const struct supervisor *supervisor)
+int64_t health_patience_ms(const struct supervisor *supervisor)
 {
 	return 3 * supervisor->health.pace_ms + SILENCE_MS;
 }
@@ -73,7 +72,7 @@ static void await_look(struct supervisor *supervisor)
 	supervisor->health.silence.callback = sentry_is_silent;
 	supervisor->health.silence.context = supervisor;
 	loop_timer_arm(&supervisor->loop, &supervisor->health.silence,
-	    supervisor->health.pace_ms == 0 ? 0 : clock_boot_ms() + patience_ms(supervisor));
+	    supervisor->health.pace_ms == 0 ? 0 : clock_boot_ms() + health_patience_ms(supervisor));
 }
 
 /* The sentry lives, and takes no looks: it hangs itself, on a disk perhaps. Another one is started. */
@@ -91,7 +90,7 @@ static void sentry_is_silent(struct loop_timer *timer)
 	events_record(supervisor, "sentry.silent", SEVERITY_WARNING, 0, NULL,
 	    "The sentry (pid %d) has taken no look at the gateway for %" PRId64
 	    " s; it is ended, and another one started. The gateway is not touched.",
-	    sentry->pid, patience_ms(supervisor) / 1000);
+	    sentry->pid, health_patience_ms(supervisor) / 1000);
 	world_pidfd_send_signal(sentry->pid_fd, SIGKILL, NULL, 0);
 }
 
@@ -190,19 +189,6 @@ static void looked(struct supervisor *supervisor, const struct health_look *look
 		health_follow(supervisor); /* the pace may be another all the same */
 }
 
-static void add_bits(
-    struct text *json, const char *key, uint32_t bits, uint32_t count, const char *(*name)(uint32_t bit))
-{
-	if (bits == 0)
-		return;
-	json_write_key(json, key);
-	json_write_begin(json, '[');
-	for (uint32_t i = 0; i < count; i++)
-		if (bits & (1u << i))
-			json_write_string(json, name(1u << i));
-	json_write_end(json, ']');
-}
-
 static void add_number(struct text *json, const char *key, int64_t value)
 {
 	json_write_key(json, key);
@@ -243,8 +229,14 @@ void health_write_evidence(
 	json_write_string(json, probe_result_name((enum probe_result)verdict->link));
 	add_number(json, "main_permille", verdict->main_permille);
 	add_number(json, "others_permille", verdict->others_permille);
-	add_bits(json, "witnesses", verdict->witnesses, WITNESS_COUNT, health_witness_name);
-	add_bits(json, "held", verdict->held, HELD_COUNT, health_held_name);
+	if (verdict->witnesses != 0) {
+		json_write_key(json, "witnesses");
+		json_write_bits(json, verdict->witnesses, WITNESS_COUNT, health_witness_name);
+	}
+	if (verdict->held != 0) {
+		json_write_key(json, "held");
+		json_write_bits(json, verdict->held, HELD_COUNT, health_held_name);
+	}
 }
 
 void health_describe(const struct supervisor *supervisor, struct text *text)
@@ -417,77 +409,4 @@ void health_said(struct supervisor *supervisor, const struct message *message)
 	default:
 		break;
 	}
-}
-
-/* The status */
-
-static int64_t to_real_ms(int64_t boot_ms)
-{
-	return boot_ms == 0 ? 0 : clock_real_ms() - clock_boot_ms() + boot_ms;
-}
-
-static void status_of_orphans(const struct orphans_look *look, struct control_health *status)
-{
-	static const char *const kinds[] = {[ORPHAN_OWN_COMMAND] = "own command",
-	    [ORPHAN_BACKGROUND] = "background",
-	    [ORPHAN_HELPER] = "helper"};
-
-	status->processes = look->processes;
-	status->orphan_count = look->found;
-	status->orphan_bytes = look->found_bytes;
-	for (uint32_t i = 0; i < look->count && i < CONTROL_ORPHANS_MAX; i++) {
-		const struct orphan *orphan = &look->list[i];
-
-		status->orphans[i].pid = orphan->pid;
-		status->orphans[i].bytes = orphan->resident_bytes;
-		status->orphans[i].age_ms = orphan->age_ms;
-		text_copy(status->orphans[i].name, sizeof(status->orphans[i].name), orphan->name);
-		text_copy(status->orphans[i].kind, sizeof(status->orphans[i].kind),
-		    orphan->kind <= ORPHAN_HELPER ? kinds[orphan->kind] : "");
-	}
-}
-
-static void status_of_figures(const struct message_figures *figures, struct control_health *status)
-{
-	status->loop_delay_p99_ms = figures->loop_delay_p99_ms;
-	status->loop_delay_max_ms = figures->loop_delay_max_ms;
-	status->loop_utilization_permille = figures->loop_utilization_permille;
-	status->slow_listeners = figures->slow_listeners;
-	text_copy(status->version, sizeof(status->version), figures->version);
-	text_copy(status->failing, sizeof(status->failing), figures->failing);
-	text_copy(status->said, sizeof(status->said), figures->status);
-}
-
-void health_status(const struct supervisor *supervisor, struct control_health *status)
-{
-	uint64_t generation = supervisor->machine.generation;
-	const struct health_look *look = &supervisor->health.look;
-	const struct memory_verdict *memory = &supervisor->health.memory_verdict;
-
-	*status = (struct control_health){
-	    .queue = -1, .loop_delay_p99_ms = -1, .loop_delay_max_ms = -1, .loop_utilization_permille = -1};
-	if (!supervisor->machine.alive)
-		return;
-	if (supervisor->health.orphans_look.generation == generation)
-		status_of_orphans(&supervisor->health.orphans_look, status);
-	if (supervisor->health.figures.generation == generation)
-		status_of_figures(&supervisor->health.figures, status);
-	if (supervisor->health.memory.generation == generation) {
-		status->tree_bytes = memory->tree_bytes;
-		status->limit_bytes = memory->limit_bytes;
-		status->room_bytes = memory->room_bytes;
-	}
-	if (look->generation != generation || supervisor->health.pace_ms == 0 ||
-	    clock_boot_ms() - look->at_ms > patience_ms(supervisor))
-		return;
-	text_copy(status->state, sizeof(status->state), health_state_name(supervisor->health.verdict.state));
-	text_copy(status->probe, sizeof(status->probe), probe_result_name((enum probe_result)look->probe));
-	text_copy(status->link, sizeof(status->link), probe_result_name((enum probe_result)look->link));
-	status->status = look->status;
-	status->unanswered = look->unanswered;
-	status->witnesses = supervisor->health.verdict.witnesses;
-	status->held = supervisor->health.verdict.held;
-	status->queue = look->queue;
-	status->answered_ms = to_real_ms(look->answered_ms);
-	status->heard_ms = to_real_ms(look->heard_ms);
 }

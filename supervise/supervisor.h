@@ -321,6 +321,9 @@ void health_tell_sentry(struct supervisor *supervisor);
 void health_host_slept(struct supervisor *supervisor);
 /* What the sentry says of how the gateway is. */
 void health_said(struct supervisor *supervisor, const struct message *message);
+/* A look must come so soon. */
+int64_t health_patience_ms(const struct supervisor *supervisor);
+/* health_status.c */
 void health_status(const struct supervisor *supervisor, struct control_health *status);
 /* Adds what a verdict for this reason rests on, as members of the JSON object under way. */
 void health_write_evidence(
