@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "core/sessions.h"
 
-#define CONTROL_VERSION      3
+#define CONTROL_VERSION      4
 #define CONTROL_SOCKET_NAME  "control"
 #define OWNER_LOCK_NAME      "owner.lock" /* in the state directory: locked by the supervisor, holds its pid */
 #define CONTROL_NAME_MAX     32
@@ -30,6 +31,8 @@ enum control_verb {
 	CONTROL_RESUME,
 	CONTROL_RELOAD,  /* the answer comes when it is done, at most CONTROL_CHANGE_MS later */
 	CONTROL_UPGRADE, /* the same; `holdfast_path` and `supervise_path`: the new programs */
+	CONTROL_ABORT,    /* `session`: its key; the answer comes when it is asked for, not when it is proved */
+	CONTROL_SESSIONS, /* answered by struct control_sessions */
 	CONTROL_VERB_COUNT
 };
 
@@ -39,6 +42,8 @@ struct control_request {
 	int64_t pause_ms; /* 0: until resume */
 	char reason[CONTROL_REASON_MAX];
 	char holdfast_path[CONTROL_PATH_MAX], supervise_path[CONTROL_PATH_MAX]; /* upgrade: absolute */
+	char session[SESSION_KEY_MAX];
+	uint32_t after; /* sessions: the `next` of the answer before; 0 at first */
 };
 
 struct control_worker {
@@ -111,6 +116,35 @@ struct control_reply {
 	uint64_t incident; /* the open one, 0: none */
 	struct control_health health;
 };
+
+/* One session, for people. Durations are in ms, -1 where it is not known. */
+struct control_session {
+	char key[SESSION_KEY_MAX];
+	char id[SESSION_ID_MAX], run[SESSION_RUN_MAX], tool[SESSION_TOOL_MAX];
+	char state[16]; /* "idle", "running"; "stuck", "aborting", "verifying", "failed" */
+	char waits[16]; /* for what: "model", "tool", "approval", "queue"; "" */
+	int64_t age_ms; /* of its run */
+	int64_t quiet_ms; /* since its last progress */
+	int64_t limit_ms; /* stuck when quiet_ms reaches it; -1: never */
+	uint32_t witnesses, attempts, queued;
+};
+
+#define CONTROL_SESSIONS_ROWS 16
+
+struct control_sessions {
+	uint32_t version;
+	int32_t code; /* 0, or a negative errno; `sentence` says why */
+	char sentence[CONTROL_SENTENCE_MAX];
+	uint32_t known, running, stuck; /* of all of them */
+	uint64_t left;                  /* idle ones that made room for others */
+	uint32_t next;                  /* the next part is asked for with this; 0: there is none */
+	uint32_t count;
+	struct control_session rows[CONTROL_SESSIONS_ROWS];
+};
+
+/* One part of the list of sessions, as control_ask(). */
+int control_ask_sessions(const char *runtime_dir, uint32_t after, struct control_sessions *reply,
+    int timeout_ms, struct error *why);
 
 /* Asks the supervisor whose runtime directory this is. Returns 0 with *reply filled, -ENOENT or -ECONNREFUSED
  * when none is running, -ETIMEDOUT after `timeout_ms`, or another negative errno; *why says it for a person.

@@ -41,6 +41,9 @@ static const uint32_t body_bytes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_MEMORY] = sizeof(struct memory_look),
     [MESSAGE_ORPHANS] = sizeof(struct orphans_look),
     [MESSAGE_VALIDATED] = sizeof(struct message_validated),
+    [MESSAGE_SESSIONS] = sizeof(struct message_sessions),
+    [MESSAGE_ABORT] = sizeof(struct message_abort),
+    [MESSAGE_ABORTED] = sizeof(struct message_aborted),
 };
 
 int message_send(int fd, enum message_type type, struct message *message, int passed_fd)
@@ -102,13 +105,31 @@ static const struct message_text {
     TEXT(MESSAGE_EXAMINED, examined.advice),
     TEXT(MESSAGE_EXAMINED, examined.file),
     TEXT(MESSAGE_VALIDATED, validated.why),
+    TEXT(MESSAGE_ABORT, abort.key),
+    TEXT(MESSAGE_ABORT, abort.id),
+    TEXT(MESSAGE_ABORT, abort.run),
+    TEXT(MESSAGE_ABORTED, aborted.sentence),
 };
+
+static void terminate_looks(struct message_sessions *sessions)
+{
+	if (sessions->count > MESSAGE_LOOKS_MAX)
+		sessions->count = MESSAGE_LOOKS_MAX;
+	for (uint32_t i = 0; i < sessions->count; i++) {
+		struct session_look *look = &sessions->looks[i];
+
+		look->key[sizeof(look->key) - 1] = look->id[sizeof(look->id) - 1] = '\0';
+		look->run[sizeof(look->run) - 1] = look->tool[sizeof(look->tool) - 1] = '\0';
+	}
+}
 
 static void terminate_texts(struct message *message)
 {
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (texts[i].type == message->type)
 			((char *)message)[texts[i].offset + texts[i].size - 1] = '\0';
+	if (message->type == MESSAGE_SESSIONS)
+		terminate_looks(&message->sessions);
 	if (message->type != MESSAGE_ORPHANS)
 		return;
 	if (message->orphans.count > ORPHANS_MAX)

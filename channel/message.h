@@ -13,15 +13,17 @@
 #include "core/health.h"
 #include "core/memory.h"
 #include "core/orphans.h"
+#include "core/sessions.h"
 
 #define CHANNEL_FD      3
 #define SETTINGS_FD     4
-#define MESSAGE_VERSION 3
+#define MESSAGE_VERSION 4
 
 #define EVENT_KIND_MAX     40
 #define EVENT_REASON_MAX   384
 #define EVENT_EVIDENCE_MAX 512
 #define MESSAGE_TEXT_MAX   512
+#define MESSAGE_LOOKS_MAX  8
 
 enum message_type {
 	/* supervisor -> every worker */
@@ -38,6 +40,7 @@ enum message_type {
 	MESSAGE_LOOK,     /* look: take looks at this gateway so often, and say LOOKED; or no more */
 	MESSAGE_EXAMINE,  /* examine: it is condemned; find out where it hangs, and say EXAMINED within 3 s */
 	MESSAGE_VALIDATE, /* is the gateway's own configuration valid again? Say VALIDATED */
+	MESSAGE_ABORT,    /* abort: end this one run, if it is still as it was judged, and say ABORTED */
 	/* sentry -> supervisor */
 	MESSAGE_READY,       /* gateway; note: what proved it */
 	MESSAGE_PROGRESS,    /* gateway: something moved during the start (console, CPU, I/O, probe); at most
@@ -56,6 +59,8 @@ enum message_type {
 	MESSAGE_MEMORY,  /* memory */
 	MESSAGE_ORPHANS, /* orphans: found below the running gateway, once a minute */
 	MESSAGE_VALIDATED, /* validated */
+	MESSAGE_SESSIONS,  /* sessions: looks at some of them */
+	MESSAGE_ABORTED,   /* aborted */
 	/* supervisor -> recorder */
 	MESSAGE_EVENT, /* event */
 	/* recorder -> supervisor */
@@ -161,6 +166,30 @@ struct message_validated {
 	char why[MESSAGE_TEXT_MAX]; /* not valid: its own words */
 };
 
+/* Looks at sessions: each that runs is looked at every few seconds, and every one whose state changes. */
+struct message_sessions {
+	uint64_t generation;
+	uint32_t count;
+	struct session_look looks[MESSAGE_LOOKS_MAX];
+};
+
+struct message_abort {
+	uint64_t generation, serial;
+	uint32_t attempt;         /* 1, 2 */
+	uint32_t by_person;       /* whether it moves makes no difference */
+	uint32_t notify;          /* tell the chat */
+	int64_t begun_real_ms;    /* the run, as the gateway's list had it; 0: not listed */
+	char key[SESSION_KEY_MAX];
+	char id[SESSION_ID_MAX];
+	char run[SESSION_RUN_MAX]; /* "" not known */
+};
+
+struct message_aborted {
+	uint64_t generation, serial;
+	uint32_t outcome;   /* enum abort_outcome */
+	char sentence[256]; /* the gateway's own, or why nobody could be asked; or what was lost */
+};
+
 /* Who listens where. */
 enum listener_index { LISTENER_API, LISTENER_RELAY, LISTENER_COUNT };
 
@@ -222,6 +251,9 @@ struct message {
 		struct memory_look memory;
 		struct orphans_look orphans;
 		struct message_validated validated;
+		struct message_sessions sessions;
+		struct message_abort abort;
+		struct message_aborted aborted;
 	};
 };
 
