@@ -25,11 +25,12 @@
 #define SESSIONS_REMEMBERED  64
 #define SESSIONS_ACTIONS_MAX 8
 
-#define SESSIONS_VERIFY_MS   15000            /* an abort must show so soon */
+#define SESSIONS_ANSWER_MS   20000            /* an abort that was asked for is answered within this */
+#define SESSIONS_VERIFY_MS   15000            /* ... and must show so soon */
 #define SESSIONS_REFUSED_MS  2000             /* what was refused is tried once more after this */
 #define SESSIONS_TURN_MS     30000            /* of the gateway's own recovery, from its word that it looks */
-#define SESSIONS_RELAPSE_MS  (10 * 60000)     /* stuck again so soon after an abort: it did not help */
-#define SESSIONS_REMEMBER_MS (2 * 60 * 60000) /* ... a session as the reason for a restart */
+#define SESSIONS_AGAIN_MS    (10 * 60000)     /* what could not be aborted is tried again */
+#define SESSIONS_REMEMBER_MS (2 * 60 * 60000) /* a session that was the reason for a restart */
 #define SESSIONS_ATTEMPTS    2
 #define SESSIONS_ABORTS_MAX  4 /* under way at once */
 
@@ -116,14 +117,13 @@ struct session {
 	int64_t judged_begun_real_ms;
 	int64_t stuck_ms;   /* judged then */
 	int64_t limit_ms;   /* ... against this */
-	int64_t due_ms;     /* ABORTING, VERIFYING: patience ends; STUCK: the abort may be asked */
-	int64_t aborted_ms; /* an abort of it last took; 0: never */
+	int64_t asked_ms;   /* the abort under way, or the last */
+	int64_t due_ms;     /* ABORTING, VERIFYING: patience ends; STUCK, FAILED: the abort may be asked */
 	uint32_t attempts;
 	uint32_t outcome;  /* enum abort_outcome: of the last attempt */
 	uint64_t serial;   /* of the abort under way */
 	bool by_person;    /* a person asked for it */
-	bool has_relapsed; /* stuck again soon after an abort that took */
-	bool was_done;     /* the gateway said of one attempt that it took */
+	bool counts;       /* in `failed` */
 };
 
 /* Sessions that were the reason for a restart. Outlives the supervisor in its record. */
@@ -139,9 +139,9 @@ struct sessions {
 	const struct sessions_settings *settings; /* borrowed */
 	uint64_t generation, serial;
 	int64_t now_ms;
-	uint32_t stuck;  /* sessions that are not SESSION_QUIET */
-	uint32_t failed; /* of them those that count for a restart */
-	uint32_t under_way;
+	uint32_t stuck;     /* sessions that are not SESSION_QUIET */
+	uint32_t failed;    /* of them SESSION_FAILED, and not remembered: they count for a restart */
+	uint32_t under_way; /* SESSION_ABORTING */
 	struct sessions_memory memory;
 	struct session_table table;
 	struct session sessions[SESSIONS_MAX]; /* by place */
@@ -151,13 +151,13 @@ enum sessions_action_type {
 	SESSIONS_ABORT,     /* ask for it: `place`, with its judged run and serial; the answer is sessions_answered() */
 	SESSIONS_TELL,      /* record: `place`, `record` */
 	SESSIONS_CONDEMN,   /* the gateway: `count` sessions; said again as long as it is so */
-	SESSIONS_REMEMBERED_ONE, /* the memory changed in a way the next life must know */
+	SESSIONS_SAVE,      /* the memory changed in a way the next life must know */
 };
 
 enum sessions_record {
 	SESSIONS_RECORD_STUCK,
 	SESSIONS_RECORD_ABORTED,      /* asked, and the gateway says that it did: not proved yet */
-	SESSIONS_RECORD_RECOVERED,    /* the judged run has left, or moves; after an abort, or by itself (attempts 0) */
+	SESSIONS_RECORD_RECOVERED,    /* the judged run has left, or moves; after aborts, or by itself (attempts 0) */
 	SESSIONS_RECORD_ABORT_FAILED, /* two attempts, and it is still there */
 };
 
