@@ -120,7 +120,7 @@ static void judge(struct sessions *sessions, int place)
 
 	memcpy(session->judged_run, session->look.run, sizeof(session->judged_run));
 	session->judged_began_ms = session->look.began_ms;
-	session->judged_begun_real_ms = session->look.begun_real_ms;
+	session->judged_began_real_ms = session->look.began_real_ms;
 	session->stuck_ms = sessions->now_ms;
 	session->limit_ms = sessions_limit_ms(
 	    sessions->settings, session->look.key, (enum session_waits)session->look.waits);

@@ -70,7 +70,7 @@ struct session_look {
 	int64_t quiet_ms;      /* for so long it was watched since then, and did not move */
 	int64_t own_quiet_ms;  /* with SESSION_WITNESS_LOG: by the gateway's own clock */
 	int64_t recovery_ms;   /* when `recovery` was said */
-	int64_t begun_real_ms; /* the run, as the gateway's list has it (its clock); 0: not listed */
+	int64_t began_real_ms; /* the run, as the gateway's list has it (its clock); 0: not listed */
 	uint32_t waits;        /* enum session_waits */
 	uint32_t witnesses;
 	uint32_t recovery; /* enum session_recovery */
@@ -114,7 +114,7 @@ struct session {
 	struct session_look look; /* the last one */
 	char judged_run[SESSION_RUN_MAX];
 	int64_t judged_began_ms; /* of the run that was judged; 0: not known */
-	int64_t judged_begun_real_ms;
+	int64_t judged_began_real_ms;
 	int64_t stuck_ms;   /* judged then */
 	int64_t limit_ms;   /* ... against this */
 	int64_t asked_ms;   /* the abort under way, or the last */

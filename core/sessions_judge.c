@@ -15,8 +15,8 @@ bool sessions_same_run(const struct session_look *a, const struct session_look *
 {
 	if (a->run[0] != '\0' && b->run[0] != '\0')
 		return strcmp(a->run, b->run) == 0;
-	if (a->begun_real_ms != 0 && b->begun_real_ms != 0)
-		return a->begun_real_ms == b->begun_real_ms;
+	if (a->began_real_ms != 0 && b->began_real_ms != 0)
+		return a->began_real_ms == b->began_real_ms;
 	if (a->began_ms != 0 && b->began_ms != 0)
 		return is_near(a->began_ms, b->began_ms);
 	return strcmp(a->id, b->id) == 0;
@@ -85,7 +85,7 @@ bool sessions_has_left(const struct session *session)
 {
 	const struct session_look *look = &session->look;
 	struct session_look judged = {
-	    .began_ms = session->judged_began_ms, .begun_real_ms = session->judged_begun_real_ms};
+	    .began_ms = session->judged_began_ms, .began_real_ms = session->judged_began_real_ms};
 
 	if (look->waits == SESSION_IDLE)
 		return true;

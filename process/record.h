@@ -9,8 +9,9 @@
 #include "base/error.h"
 
 #define RECORD_FILE_NAME   "record"
-#define RECORD_VERSION     2
+#define RECORD_VERSION     3
 #define RECORD_MACHINE_MAX 1024
+#define RECORD_SESSIONS_MAX 1056
 #define RECORD_WORKERS     3
 #define RECORD_CGROUP_MAX  256
 
@@ -35,6 +36,8 @@ struct record {
 	uint32_t wanted;
 	uint32_t machine_size, machine_version;
 	unsigned char machine[RECORD_MACHINE_MAX]; /* the core's own memory, opaque here */
+	uint32_t sessions_size;
+	unsigned char sessions[RECORD_SESSIONS_MAX]; /* what it remembers of sessions, the same */
 };
 
 /* Opens (makes) the record file in the directory, with its space reserved. Returns the descriptor or a

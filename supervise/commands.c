@@ -202,10 +202,49 @@ void commands_answer(
 	close(caller_fd);
 }
 
+/* A process of the gateway's own tree speaks for whoever talks to the agent. */
+static void obey_abort(
+    struct supervisor *supervisor, struct control_request *request, int pid, struct control_reply *reply)
+{
+	request->session[SESSION_KEY_MAX - 1] = '\0';
+	if (!is_inside(supervisor, pid)) {
+		reply->code = sessions_abort_asked(
+		    supervisor, request->session, reply->sentence, sizeof(reply->sentence));
+		return;
+	}
+	reply->code = -EPERM;
+	text_copy(reply->sentence, sizeof(reply->sentence),
+	    "Refused, because it was asked from inside the gateway: who may abort a session is not for its chats to say.");
+}
+
+static void answer_sessions(struct supervisor *supervisor, uint32_t after, int fd)
+{
+	static struct control_sessions reply;
+
+	sessions_reply(supervisor, after, &reply);
+	world_send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void answer_request(
+    struct supervisor *supervisor, struct control_request *request, int fd, int caller_pid)
+{
+	struct control_reply reply = {.version = CONTROL_VERSION};
+
+	if (request->verb == CONTROL_SESSIONS) {
+		answer_sessions(supervisor, request->after, fd);
+		return;
+	}
+	if (request->verb == CONTROL_ABORT)
+		obey_abort(supervisor, request, caller_pid, &reply);
+	else
+		obey(supervisor, request, caller_pid, &reply);
+	fill_status(supervisor, &reply);
+	world_send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void answer(struct supervisor *supervisor, struct control_client *client)
 {
 	struct control_request request;
-	struct control_reply reply = {.version = CONTROL_VERSION};
 	struct ucred peer = {0};
 	socklen_t size = sizeof(peer);
 	ssize_t length = world_recv(client->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
@@ -220,9 +259,7 @@ static void answer(struct supervisor *supervisor, struct control_client *client)
 			return;
 		}
 		getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-		obey(supervisor, &request, peer.pid, &reply);
-		fill_status(supervisor, &reply);
-		world_send(client->fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL);
+		answer_request(supervisor, &request, client->fd, peer.pid);
 	}
 	loop_source_retire(&client->source);
 	file_close(&client->fd);

@@ -213,6 +213,10 @@ void health_write_evidence(
 		write_memory(&supervisor->health.memory_verdict, json);
 		return;
 	}
+	if (reason == REASON_STUCK_SESSIONS) {
+		sessions_write_evidence(supervisor, json);
+		return;
+	}
 	if (supervisor->health.look.generation != supervisor->machine.generation)
 		return; /* a start that stalled: nobody has looked */
 	add_number(json, "silent_ms", verdict->silent_ms);
@@ -405,6 +409,10 @@ void health_said(struct supervisor *supervisor, const struct message *message)
 		break;
 	case MESSAGE_ORPHANS:
 		judge_orphans(supervisor, &message->orphans);
+		break;
+	case MESSAGE_SESSIONS:
+	case MESSAGE_ABORTED:
+		sessions_said(supervisor, message);
 		break;
 	default:
 		break;

@@ -53,6 +53,7 @@ int supervisor_save(struct supervisor *supervisor)
 	record->machine_version = SUPERVISION_VERSION;
 	record->machine_size = sizeof(supervisor->machine);
 	memcpy(record->machine, &supervisor->machine, sizeof(supervisor->machine));
+	sessions_save(supervisor);
 	return record_write(supervisor->record_fd, record);
 }
 
@@ -431,6 +432,7 @@ void supervisor_step(struct supervisor *supervisor, struct supervision_event *ev
 	}
 	workers_release(supervisor);
 	health_follow(supervisor);
+	sessions_follow(supervisor);
 	change_again(supervisor);
 	loop_timer_arm(
 	    &supervisor->loop, &supervisor->machine_timer, supervision_deadline_ms(&supervisor->machine));

@@ -115,6 +115,7 @@ static void read_policy(struct supervisor *self)
 	policy->autopsy = settings->health.autopsy;
 	policy->config_fallback = settings->gateway.config_fallback;
 	health_prepare(self);
+	sessions_prepare(self);
 	for (uint32_t i = 0; i < settings->gateway.argument_count; i++)
 		self->arguments[i] = (char *)settings_string(settings, settings->gateway.arguments[i]);
 }
@@ -192,6 +193,8 @@ int supervisor_take_up_record(struct supervisor *self, struct error *why)
 
 	if (result < 0 && result != -ENOENT && result != -EINVAL)
 		return result; /* it may be true: better no start than one that does not know it */
+	if (result == 0)
+		sessions_inherit(self);
 	if (result < 0) {
 		if (result != -ENOENT)
 			events_record(self, "record.refused", SEVERITY_WARNING, 0, NULL, "%s", why->text);

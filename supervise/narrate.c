@@ -65,7 +65,7 @@ static const char *const reasons[REASON_COUNT] = {
     [REASON_HUNG] = "it hung",
     [REASON_DEAF] = "no new connection to it has succeeded for three minutes",
     [REASON_WATCHDOG] = "it stopped sending the watchdog message it had promised",
-    [REASON_STUCK_SESSIONS] = "several sessions were stuck",
+    [REASON_STUCK_SESSIONS] = "{value} sessions were stuck and could not be aborted{stuck}",
     [REASON_MEMORY] = "it was about to run out of memory",
     [REASON_START_STALLED] = "its start made no progress for two minutes past its allowance",
     [REASON_STOP_TIMEOUT] = "it had not ended {seconds} s after SIGTERM",
@@ -107,6 +107,8 @@ static void fill_reason(const struct filler *filler, const char *place, struct t
 		text_addf(text, " (%.200s)", asked);
 	else if (is(place, "words") && words[0] != '\0')
 		text_addf(text, ": \"%.200s\"", words);
+	else if (is(place, "stuck"))
+		sessions_describe(supervisor, text);
 	else if (is(place, "seen"))
 		health_describe(supervisor, text);
 }

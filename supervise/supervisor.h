@@ -15,6 +15,7 @@
 #include "core/health.h"
 #include "core/memory.h"
 #include "core/orphans.h"
+#include "core/sessions.h"
 #include "core/supervision.h"
 #include "gateway/gateway.h"
 #include "loop/loop.h"
@@ -129,6 +130,13 @@ struct supervisor {
 		bool was_paused;
 		struct loop_timer silence; /* no look has come for too long */
 	} health;
+
+	struct {
+		struct sessions_settings settings;
+		struct sessions sessions;
+		struct loop_timer timer; /* while any is stuck */
+		char answer[256];        /* to the last abort: the gateway's own words */
+	} sessions;
 
 	int state_fd, runtime_fd, lock_fd, record_fd;
 	bool is_trial;
@@ -331,6 +339,23 @@ void health_write_evidence(
 /* Adds ": no answer for 45 s, and its main thread never paused" to a sentence; nothing where there is none.
  */
 void health_describe(const struct supervisor *supervisor, struct text *text);
+
+/* sessions.c */
+void sessions_prepare(struct supervisor *supervisor);
+/* The record of an earlier life was read; what is remembered is put into the record. */
+void sessions_inherit(struct supervisor *supervisor);
+void sessions_save(struct supervisor *supervisor);
+/* The gateway may be another now. */
+void sessions_follow(struct supervisor *supervisor);
+/* MESSAGE_SESSIONS, MESSAGE_ABORTED. */
+void sessions_said(struct supervisor *supervisor, const struct message *message);
+/* Adds ": agent:main:main, agent:main:other" to a sentence: the sessions that condemn the gateway; and as
+ * members of the JSON object under way. */
+void sessions_describe(const struct supervisor *supervisor, struct text *text);
+void sessions_write_evidence(const struct supervisor *supervisor, struct text *json);
+/* Returns what sessions_abort() does, with `sentence` for who asked. */
+int sessions_abort_asked(struct supervisor *supervisor, const char *key, char *sentence, size_t size);
+void sessions_reply(const struct supervisor *supervisor, uint32_t after, struct control_sessions *reply);
 
 /* console.c */
 int console_open(struct supervisor *supervisor, struct error *why);
