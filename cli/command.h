@@ -23,6 +23,7 @@ struct invocation {
 	bool help, version, json;
 	const char *port, *reason, *pause_for;
 	bool supervised, force, no_wait;
+	struct option_list set;
 	struct {
 		bool follow;
 		const char *since, *limit, *after, *severity, *incident;

@@ -22,6 +22,7 @@
 #define JSON	FLAG("--json", 0, json, "print JSON, for programs")
 #define NO_WAIT	FLAG("--no-wait", 0, no_wait, "return at once instead of when it is done")
 #define PORT	TEXT("--port", port, "PORT", "the gateway's port (default: as it is configured)")
+#define SET	LIST("--set", set, "KEY=VALUE", "a setting, such as gateway.sessionTimeout=60s; may be repeated")
 #define REASON	TEXT("--reason", reason, "TEXT", "why, for the record (at most 255 bytes)")
 
 const struct option common_options[] = {
@@ -36,12 +37,12 @@ static const struct option no_options[] = {END};
 static const struct option json_options[] = {JSON, END};
 
 static const struct option run_options[] = {
-	PORT,
+	PORT, SET,
 	FLAG("--supervised", 0, supervised, "accepted; a gateway run by Holdfast always is"),
 	END,
 };
 
-static const struct option check_options[] = {PORT, JSON, END};
+static const struct option check_options[] = {PORT, SET, JSON, END};
 
 static const struct option start_options[] = {
 	FLAG("--force", 0, force, "now, in spite of back-off and boot budget"),
@@ -153,7 +154,10 @@ int command_flags(const struct invocation *invocation, struct settings_flags *fl
 	    .runtime_dir = invocation->runtime_dir,
 	    .port = invocation->port,
 	    .command = invocation->child_command,
+	    .set_count = invocation->set.count,
 	};
+	_Static_assert(SETTINGS_SET_MAX == OPTION_LIST_MAX, "all that are given are passed on");
+	memcpy(flags->set, invocation->set.items, sizeof(flags->set));
 	if (invocation->port == NULL || is_port(invocation->port))
 		return 0;
 	return error_set(

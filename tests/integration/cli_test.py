@@ -162,6 +162,9 @@ def _(place):
         (["help", "run", "stop"], "too much"),
         (["version", "--json=yes"], "takes no value"),
         (["gateway"], "holdfast run"),
+        (["run", "--set"], "--set needs a value: --set KEY=VALUE"),
+        (["status", "--set", "a=b"], "no option --set"),
+        (["check", *["--set", "retention.days=1"] * 17], "more than 16 times"),
     ]
     for arguments, words in cases:
         result = place.run(*arguments)
@@ -407,6 +410,13 @@ def _(place):
         del place.environment[name]
 
 
+@test("a wrong --set is named")
+def _(place):
+    refuses(place, "--set gateway.sessionTimeout is \"soon\", but must be", "--set", "gateway.sessionTimeout=soon")
+    refuses(place, 'did you mean "gateway.autoRestart.threshold"?', "--set", "threshold=3")
+    refuses(place, "a?b", "--set", "a\x1bb=1")
+
+
 @test("a command that is missing or not executable is refused by its name")
 def _(place):
     refuses(place, "no-such-program-here", command=["--", "no-such-program-here"])
@@ -431,6 +441,10 @@ def _(place):
     expect(re.search(r"gateway\.stopTimeout\b.*7s.*holdfast\.json:2:", text), text)
     expect(re.search(r"retention\.days\b.*9.*HOLDFAST_RETENTION_DAYS", text), text)
     expect(re.search(r"gateway\.port\b.*1234.*--port", text), text)
+    text = place.run("check", "--set=gateway.sessionTimeout=60s", "--set", 'gateway.sessions=[{key:"a",toolTimeout:"1h"}]',
+                     "--", "true").stdout.decode()
+    expect('gateway.sessionTimeout = "1m"  (--set gateway.sessionTimeout)\n' in text, text)
+    expect('gateway.sessions = [{"key":"a","toolTimeout":"1h"}]  (--set gateway.sessions)\n' in text, text)
     expect(re.search(r"backoff\.max\b.*default", text), text)
     answer = json.loads(place.run("check", "--json", "--", "true").stdout)
     expect(answer["ok"] is True and answer["remarks"] == [] and "gateway.stopTimeout" in answer["settings"], answer)
@@ -818,7 +832,11 @@ def _(place):
 
     _, message, third = read_again(place, "run", "--", "sleep", "2000", in_force=second)
     expect(message["changed"] == 1 and "1000" in message["changes"] and later in message["changes"], message)
-    for fd in (first, same, second, third):
+    _, message, fourth = read_again(place, "run", "--set", "retention.days=8", "--set", "gateway.sessionTimeout=1m",
+                                    "--", "sleep", "2000", in_force=third)
+    expect(message["changes"].splitlines() == ['gateway.sessionTimeout: from "2m" to "1m", now',
+                                               "retention.days: from 9 to 8, now"], message)
+    for fd in (first, same, second, third, fourth):
         os.close(fd)
 
 
