@@ -44,6 +44,11 @@ static const struct option run_options[] = {
 
 static const struct option check_options[] = {PORT, SET, JSON, END};
 
+static const struct option sessions_options[] = {
+	FLAG("--all", 0, all, "list the idle ones too"),
+	JSON, END,
+};
+
 static const struct option start_options[] = {
 	FLAG("--force", 0, force, "now, in spite of back-off and boot budget"),
 	REASON, NO_WAIT, JSON, END,
@@ -87,6 +92,9 @@ const struct command commands[] = {
 	{"events", "", "print what happened", NULL, events_options, NULL, run_events},
 	{"explain", " [INCIDENT]", "tell what an incident was, what it cost, and what to do about it",
 	    "Without a number it is the newest.\n", explain_options, "", run_explain},
+	{"sessions", "", "list the gateway's sessions, the stuck ones first", NULL, sessions_options, NULL, run_sessions},
+	{"abort", " SESSION", "abort what a session is doing; the gateway goes on",
+	    "SESSION is its key, as \"holdfast sessions\" prints it.\n", json_options, "", run_abort},
 	{"start", "", "start the gateway, or try again at once", NULL, start_options, NULL, run_start},
 	{"stop", "", "stop the gateway and leave it stopped", NULL, stop_options, NULL, run_stop},
 	{"restart", "", "stop the gateway when it has drained, and start it", NULL, restart_options, NULL, run_restart},
@@ -129,8 +137,7 @@ const char *command_nearest(const char *name)
 /* Named in messages and in the manual, and still to come. */
 bool command_is_planned(const char *name)
 {
-	static const char *const planned[] = {
-	    "install", "uninstall", "monitor", "sessions", "profiles", "abort", "update", NULL};
+	static const char *const planned[] = {"install", "uninstall", "monitor", "profiles", "update", NULL};
 
 	for (const char *const *word = planned; *word != NULL; word++)
 		if (strcmp(*word, name) == 0)
