@@ -121,24 +121,55 @@ static int connect_until(int fd, const struct sockaddr_un *address, int64_t unti
 	return 0;
 }
 
-static void terminate_texts(struct control_reply *reply)
+#define TERMINATE(text) ((text)[sizeof(text) - 1] = '\0')
+
+static void terminate_health(struct control_health *health)
 {
-	reply->sentence[sizeof(reply->sentence) - 1] = '\0';
-	reply->changes[sizeof(reply->changes) - 1] = '\0';
-	reply->state[sizeof(reply->state) - 1] = '\0';
-	reply->reason[sizeof(reply->reason) - 1] = '\0';
-	reply->gateway.kind[sizeof(reply->gateway.kind) - 1] = '\0';
-	reply->gateway.command[sizeof(reply->gateway.command) - 1] = '\0';
-	reply->gateway.containment[sizeof(reply->gateway.containment) - 1] = '\0';
-	reply->supervisor.version[sizeof(reply->supervisor.version) - 1] = '\0';
-	reply->store.why[sizeof(reply->store.why) - 1] = '\0';
-	for (int i = 0; i < CONTROL_WORKER_COUNT; i++)
-		reply->workers[i].name[sizeof(reply->workers[i].name) - 1] = '\0';
+	TERMINATE(health->state);
+	TERMINATE(health->probe);
+	TERMINATE(health->link);
+	TERMINATE(health->version);
+	TERMINATE(health->failing);
+	TERMINATE(health->said);
+	for (int i = 0; i < CONTROL_ORPHANS_MAX; i++) {
+		TERMINATE(health->orphans[i].kind);
+		TERMINATE(health->orphans[i].name);
+	}
 }
 
-static int exchange(
-    int fd, const struct control_request *request, struct control_reply *reply, int64_t until_ms)
+static void terminate_reply(struct control_reply *reply)
 {
+	TERMINATE(reply->sentence);
+	TERMINATE(reply->changes);
+	TERMINATE(reply->state);
+	TERMINATE(reply->reason);
+	TERMINATE(reply->gateway.kind);
+	TERMINATE(reply->gateway.command);
+	TERMINATE(reply->gateway.containment);
+	TERMINATE(reply->supervisor.version);
+	TERMINATE(reply->store.why);
+	for (int i = 0; i < CONTROL_WORKER_COUNT; i++)
+		TERMINATE(reply->workers[i].name);
+	terminate_health(&reply->health);
+}
+
+static void terminate_sessions(struct control_sessions *reply)
+{
+	TERMINATE(reply->sentence);
+	for (int i = 0; i < CONTROL_SESSIONS_ROWS; i++) {
+		TERMINATE(reply->rows[i].key);
+		TERMINATE(reply->rows[i].id);
+		TERMINATE(reply->rows[i].run);
+		TERMINATE(reply->rows[i].tool);
+		TERMINATE(reply->rows[i].state);
+		TERMINATE(reply->rows[i].waits);
+	}
+}
+
+/* An answer of any kind: `size` bytes, its version first. */
+static int exchange(int fd, const struct control_request *request, void *reply, size_t size, int64_t until_ms)
+{
+	uint32_t version;
 	ssize_t length;
 	int result = wait_for(fd, POLLOUT, until_ms);
 
@@ -149,15 +180,15 @@ static int exchange(
 	result = wait_for(fd, POLLIN, until_ms);
 	if (result < 0)
 		return result;
-	length = world_recv(fd, reply, sizeof(*reply), 0);
+	length = world_recv(fd, reply, size, MSG_TRUNC);
 	if (length < 0)
 		return -errno;
 	if (length == 0)
 		return -ECONNRESET;
-	if (length != (ssize_t)sizeof(*reply) || reply->version != CONTROL_VERSION)
+	if (length != (ssize_t)size)
 		return -EPROTO;
-	terminate_texts(reply);
-	return 0;
+	memcpy(&version, reply, sizeof(version));
+	return version == CONTROL_VERSION ? 0 : -EPROTO;
 }
 
 static int no_answer(const char *runtime_dir, int code, struct error *why)
@@ -173,7 +204,7 @@ static int no_answer(const char *runtime_dir, int code, struct error *why)
 	    runtime_dir);
 }
 
-int control_ask(const char *runtime_dir, const struct control_request *request, struct control_reply *reply,
+static int ask(const char *runtime_dir, const struct control_request *request, void *reply, size_t size,
     int timeout_ms, struct error *why)
 {
 	int64_t until_ms = clock_monotonic_ms() + timeout_ms;
@@ -189,7 +220,7 @@ int control_ask(const char *runtime_dir, const struct control_request *request, 
 	if (result < 0 && result != -ETIMEDOUT)
 		return no_answer(runtime_dir, result, why);
 	if (result == 0)
-		result = exchange(fd, request, reply, until_ms);
+		result = exchange(fd, request, reply, size, until_ms);
 	if (result == -ETIMEDOUT)
 		return error_set(
 		    why, result, "The supervisor did not answer within %d s.", timeout_ms / 1000);
@@ -199,5 +230,31 @@ int control_ask(const char *runtime_dir, const struct control_request *request, 
 		    "\"holdfast\".");
 	if (result < 0)
 		return error_set(why, result, "The supervisor could not be asked: %s.", strerror(-result));
+	return 0;
+}
+
+int control_ask(const char *runtime_dir, const struct control_request *request, struct control_reply *reply,
+    int timeout_ms, struct error *why)
+{
+	int result = ask(runtime_dir, request, reply, sizeof(*reply), timeout_ms, why);
+
+	if (result == 0)
+		terminate_reply(reply);
+	return result;
+}
+
+int control_ask_sessions(const char *runtime_dir, uint32_t after, struct control_sessions *reply,
+    int timeout_ms, struct error *why)
+{
+	const struct control_request request = {
+	    .version = CONTROL_VERSION, .verb = CONTROL_SESSIONS, .after = after};
+	int result = ask(runtime_dir, &request, reply, sizeof(*reply), timeout_ms, why);
+
+	if (result < 0)
+		return result;
+	terminate_sessions(reply);
+	/* Each part goes on where the one before ended, or there would be no end. */
+	if (reply->count > CONTROL_SESSIONS_ROWS || (reply->next != 0 && reply->next <= after))
+		return error_set(why, -EBADMSG, "The supervisor's list of sessions makes no sense.");
 	return 0;
 }

@@ -31,7 +31,7 @@ enum control_verb {
 	CONTROL_RESUME,
 	CONTROL_RELOAD,  /* the answer comes when it is done, at most CONTROL_CHANGE_MS later */
 	CONTROL_UPGRADE, /* the same; `holdfast_path` and `supervise_path`: the new programs */
-	CONTROL_ABORT,    /* `session`: its key; the answer comes when it is asked for, not when it is proved */
+	CONTROL_ABORT, /* `session`: its key; the answer comes when it is asked for, not when it is proved */
 	CONTROL_SESSIONS, /* answered by struct control_sessions */
 	CONTROL_VERB_COUNT
 };
@@ -121,9 +121,9 @@ struct control_reply {
 struct control_session {
 	char key[SESSION_KEY_MAX];
 	char id[SESSION_ID_MAX], run[SESSION_RUN_MAX], tool[SESSION_TOOL_MAX];
-	char state[16]; /* "idle", "running"; "stuck", "aborting", "verifying", "failed" */
-	char waits[16]; /* for what: "model", "tool", "approval", "queue"; "" */
-	int64_t age_ms; /* of its run */
+	char state[16];   /* "idle", "running"; "stuck", "aborting", "verifying", "failed" */
+	char waits[16];   /* for what: "model", "tool", "approval", "queue"; "" */
+	int64_t age_ms;   /* of its run */
 	int64_t quiet_ms; /* since its last progress */
 	int64_t limit_ms; /* stuck when quiet_ms reaches it; -1: never */
 	uint32_t witnesses, attempts, queued;
@@ -137,12 +137,12 @@ struct control_sessions {
 	char sentence[CONTROL_SENTENCE_MAX];
 	uint32_t known, running, stuck; /* of all of them */
 	uint64_t left;                  /* idle ones that made room for others */
-	uint32_t next;                  /* the next part is asked for with this; 0: there is none */
+	uint32_t next; /* the next part is asked for with this, and it grows; 0: there is none */
 	uint32_t count;
 	struct control_session rows[CONTROL_SESSIONS_ROWS];
 };
 
-/* One part of the list of sessions, as control_ask(). */
+/* One part of the list of sessions, as control_ask(); -EBADMSG when it makes no sense. */
 int control_ask_sessions(const char *runtime_dir, uint32_t after, struct control_sessions *reply,
     int timeout_ms, struct error *why);
 

@@ -29,12 +29,9 @@ static bool is_other_version(const char *runtime_dir, int result)
 	                                                          ANSWER_TIMEOUT_MS, NULL) == -ECONNRESET);
 }
 
-int ask(const struct settings *settings, const struct control_request *request, struct control_reply *reply,
-    struct error *why)
+/* How the asking went, as an exit status; where more is known than *why says, that is said instead. */
+static int status_of(int result, const char *runtime_dir, struct error *why)
 {
-	const char *runtime_dir = settings_string(settings, settings->runtime_dir);
-	int result = control_ask(runtime_dir, request, reply, timeout_ms_of(request), why);
-
 	if (result == 0)
 		return EXIT_DONE;
 	if (is_other_version(runtime_dir, result))
@@ -47,6 +44,24 @@ int ask(const struct settings *settings, const struct control_request *request, 
 		    "\"holdfast events\" say how it is now.");
 	return result == -ENOENT || result == -ENOTDIR || result == -ECONNREFUSED ? EXIT_NO_SUPERVISOR
 	                                                                          : EXIT_FAILED;
+}
+
+int ask(const struct settings *settings, const struct control_request *request, struct control_reply *reply,
+    struct error *why)
+{
+	const char *runtime_dir = settings_string(settings, settings->runtime_dir);
+
+	return status_of(
+	    control_ask(runtime_dir, request, reply, timeout_ms_of(request), why), runtime_dir, why);
+}
+
+int ask_sessions(
+    const struct settings *settings, uint32_t after, struct control_sessions *reply, struct error *why)
+{
+	const char *runtime_dir = settings_string(settings, settings->runtime_dir);
+
+	return status_of(
+	    control_ask_sessions(runtime_dir, after, reply, ANSWER_TIMEOUT_MS, why), runtime_dir, why);
 }
 
 bool reply_is_healthy(const struct control_reply *reply)

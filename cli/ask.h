@@ -12,6 +12,10 @@
 int ask(const struct settings *settings, const struct control_request *request, struct control_reply *reply,
     struct error *why);
 
+/* The same for one part of the list of sessions; `after` as in struct control_request. */
+int ask_sessions(
+    const struct settings *settings, uint32_t after, struct control_sessions *reply, struct error *why);
+
 /* The gateway runs and is ready. */
 bool reply_is_healthy(const struct control_reply *reply);
 

@@ -22,7 +22,8 @@ struct invocation {
 	const char *config_file, *state_dir, *runtime_dir;
 	bool help, version, json;
 	const char *port, *reason, *pause_for;
-	bool supervised, force, no_wait;
+	bool supervised, force, no_wait, all;
+	struct option_list set;
 	struct {
 		bool follow;
 		const char *since, *limit, *after, *severity, *incident;
@@ -75,6 +76,8 @@ int run_events(struct invocation *invocation);
 int run_explain(struct invocation *invocation);
 int run_reload(struct invocation *invocation);
 int run_upgrade(struct invocation *invocation);
+int run_sessions(struct invocation *invocation);
+int run_abort(struct invocation *invocation);
 int run_check(struct invocation *invocation);
 int run_completion(struct invocation *invocation);
 int run_version(struct invocation *invocation);

@@ -22,6 +22,7 @@
 #define JSON	FLAG("--json", 0, json, "print JSON, for programs")
 #define NO_WAIT	FLAG("--no-wait", 0, no_wait, "return at once instead of when it is done")
 #define PORT	TEXT("--port", port, "PORT", "the gateway's port (default: as it is configured)")
+#define SET	LIST("--set", set, "KEY=VALUE", "a setting, such as gateway.sessionTimeout=60s; may be repeated")
 #define REASON	TEXT("--reason", reason, "TEXT", "why, for the record (at most 255 bytes)")
 
 const struct option common_options[] = {
@@ -36,12 +37,17 @@ static const struct option no_options[] = {END};
 static const struct option json_options[] = {JSON, END};
 
 static const struct option run_options[] = {
-	PORT,
+	PORT, SET,
 	FLAG("--supervised", 0, supervised, "accepted; a gateway run by Holdfast always is"),
 	END,
 };
 
-static const struct option check_options[] = {PORT, JSON, END};
+static const struct option check_options[] = {PORT, SET, JSON, END};
+
+static const struct option sessions_options[] = {
+	FLAG("--all", 0, all, "list the idle ones too"),
+	JSON, END,
+};
 
 static const struct option start_options[] = {
 	FLAG("--force", 0, force, "now, in spite of back-off and boot budget"),
@@ -86,6 +92,9 @@ const struct command commands[] = {
 	{"events", "", "print what happened", NULL, events_options, NULL, run_events},
 	{"explain", " [INCIDENT]", "tell what an incident was, what it cost, and what to do about it",
 	    "Without a number it is the newest.\n", explain_options, "", run_explain},
+	{"sessions", "", "list the gateway's sessions, the stuck ones first", NULL, sessions_options, NULL, run_sessions},
+	{"abort", " SESSION", "abort what a session is doing; the gateway goes on",
+	    "SESSION is its key, as \"holdfast sessions\" prints it.\n", json_options, "", run_abort},
 	{"start", "", "start the gateway, or try again at once", NULL, start_options, NULL, run_start},
 	{"stop", "", "stop the gateway and leave it stopped", NULL, stop_options, NULL, run_stop},
 	{"restart", "", "stop the gateway when it has drained, and start it", NULL, restart_options, NULL, run_restart},
@@ -128,8 +137,7 @@ const char *command_nearest(const char *name)
 /* Named in messages and in the manual, and still to come. */
 bool command_is_planned(const char *name)
 {
-	static const char *const planned[] = {
-	    "install", "uninstall", "monitor", "sessions", "profiles", "abort", "update", NULL};
+	static const char *const planned[] = {"install", "uninstall", "monitor", "profiles", "update", NULL};
 
 	for (const char *const *word = planned; *word != NULL; word++)
 		if (strcmp(*word, name) == 0)
@@ -153,7 +161,10 @@ int command_flags(const struct invocation *invocation, struct settings_flags *fl
 	    .runtime_dir = invocation->runtime_dir,
 	    .port = invocation->port,
 	    .command = invocation->child_command,
+	    .set_count = invocation->set.count,
 	};
+	_Static_assert(SETTINGS_SET_MAX == OPTION_LIST_MAX, "all that are given are passed on");
+	memcpy(flags->set, invocation->set.items, sizeof(flags->set));
 	if (invocation->port == NULL || is_port(invocation->port))
 		return 0;
 	return error_set(

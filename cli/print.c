@@ -82,6 +82,24 @@ void print_coloured(enum colour colour, const char *text)
 		fputs("\033[0m", stdout);
 }
 
+size_t text_width(const char *text)
+{
+	size_t width = 0;
+	bool is_plain;
+
+	for (; *text != '\0'; width++)
+		text += read_character(text, &is_plain);
+	return width;
+}
+
+void print_padded(enum colour colour, const char *text, size_t width)
+{
+	size_t used = text_width(text);
+
+	print_coloured(colour, text);
+	printf("%*s", used < width ? (int)(width - used) : 0, "");
+}
+
 int print_finish(int status)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))

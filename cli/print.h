@@ -3,6 +3,7 @@
 #define HOLDFAST_CLI_PRINT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED, COLOUR_FAINT };
 
@@ -16,6 +17,10 @@ bool terminal_has_colours(int fd);
 void print_text(const char *text);
 void print_lines(const char *text); /* as print_text, and keeps line feeds */
 void print_coloured(enum colour colour, const char *text);
+
+/* How many characters print_text() prints of it; and printing it with blanks behind it up to `width`. */
+size_t text_width(const char *text);
+void print_padded(enum colour colour, const char *text, size_t width);
 
 /* Closes standard output: returns `status`, or EXIT_FAILED with a word when what was printed could not be
  * written. */

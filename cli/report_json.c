@@ -4,49 +4,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/member.h"
 #include "core/health.h"
 #include "format/json_write.h"
 
 #define REPORT_MAX 16384
-
-static void member_text(struct text *text, const char *key, const char *value)
-{
-	json_write_key(text, key);
-	json_write_string(text, *value != '\0' ? value : NULL);
-}
-
-static void member_number(struct text *text, const char *key, uint64_t value)
-{
-	json_write_key(text, key);
-	json_write_unsigned(text, value);
-}
-
-/* 0 stands for none: a pid, a port, an incident. */
-static void member_optional(struct text *text, const char *key, uint64_t value)
-{
-	json_write_key(text, key);
-	if (value != 0)
-		json_write_unsigned(text, value);
-	else
-		json_write_null(text);
-}
-
-static void member_bool(struct text *text, const char *key, bool value)
-{
-	json_write_key(text, key);
-	json_write_bool(text, value);
-}
-
-static void member_time(struct text *text, const char *key, int64_t real_ms)
-{
-	char time[CLOCK_TEXT_MAX];
-
-	json_write_key(text, key);
-	if (real_ms > 0 && real_ms < INT64_MAX)
-		json_write_string(text, clock_format(time, sizeof(time), real_ms));
-	else
-		json_write_null(text);
-}
 
 static void open_object(struct text *text, const char *key)
 {
@@ -69,16 +31,6 @@ static void write_gateway(struct text *text, const struct control_reply *reply)
 	member_optional(text, "port", reply->gateway.port);
 	member_text(text, "containment", reply->gateway.containment);
 	json_write_end(text, '}');
-}
-
-/* -1 stands for what is not known. */
-static void member_known(struct text *text, const char *key, int64_t value)
-{
-	json_write_key(text, key);
-	if (value >= 0)
-		json_write_integer(text, value);
-	else
-		json_write_null(text);
 }
 
 static void write_orphans(struct text *text, const struct control_health *health)

@@ -82,6 +82,22 @@ static bool same_alerts(const struct settings *old, const struct settings *new)
 	return true;
 }
 
+static bool same_session_rules(const struct settings *old, const struct settings *new)
+{
+	if (old->gateway.session_rule_count != new->gateway.session_rule_count)
+		return false;
+	for (uint32_t i = 0; i < old->gateway.session_rule_count; i++) {
+		const struct settings_session_rule *was = &old->gateway.session_rules[i],
+		                                   *is = &new->gateway.session_rules[i];
+
+		if (!same_text(old, was->key, new, is->key) ||
+		    was->session_timeout_ms != is->session_timeout_ms ||
+		    was->tool_timeout_ms != is->tool_timeout_ms)
+			return false;
+	}
+	return true;
+}
+
 static bool is_same(const struct setting *setting, const struct settings *old, const struct settings *new)
 {
 	const void *was = (const char *)old + setting->offset, *is = (const char *)new + setting->offset;
@@ -112,6 +128,8 @@ static bool is_same(const struct setting *setting, const struct settings *old, c
 		return same_providers(old, new);
 	case SETTING_ALERTS:
 		return same_alerts(old, new);
+	case SETTING_SESSIONS:
+		return same_session_rules(old, new);
 	}
 	return false;
 }

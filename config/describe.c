@@ -101,6 +101,7 @@ void setting_allowed(const struct setting *setting, struct text *text)
 		text_add(text, "an object with at most 8 providers");
 		break;
 	case SETTING_ALERTS:
+	case SETTING_SESSIONS:
 		text_add(text, "a list of at most 16 objects");
 		break;
 	}
@@ -199,6 +200,27 @@ static void write_quantity(struct text *text, int64_t value, void print(struct t
 	json_write_string(text, data);
 }
 
+static void write_session_rules(const struct settings *settings, struct text *text)
+{
+	json_write_begin(text, '[');
+	for (uint32_t i = 0; i < settings->gateway.session_rule_count; i++) {
+		const struct settings_session_rule *rule = &settings->gateway.session_rules[i];
+
+		json_write_begin(text, '{');
+		write_member(settings, text, "key", rule->key);
+		if (rule->session_timeout_ms != 0) {
+			json_write_key(text, "sessionTimeout");
+			write_quantity(text, rule->session_timeout_ms, setting_print_duration);
+		}
+		if (rule->tool_timeout_ms != 0) {
+			json_write_key(text, "toolTimeout");
+			write_quantity(text, rule->tool_timeout_ms, setting_print_duration);
+		}
+		json_write_end(text, '}');
+	}
+	json_write_end(text, ']');
+}
+
 void setting_write_value(const struct settings *settings, const struct setting *setting, struct text *text)
 {
 	const void *value = (const char *)settings + setting->offset;
@@ -240,6 +262,9 @@ void setting_write_value(const struct settings *settings, const struct setting *
 		break;
 	case SETTING_ALERTS:
 		write_alerts(settings, text);
+		break;
+	case SETTING_SESSIONS:
+		write_session_rules(settings, text);
 		break;
 	}
 }

@@ -155,6 +155,9 @@ int list_from_json(struct loader *loader, const struct setting *setting, const s
 	case SETTING_PROVIDERS:
 		result = providers_from_json(loader, origin, value);
 		break;
+	case SETTING_SESSIONS:
+		result = session_rules_from_json(loader, origin, value);
+		break;
 	default:
 		result = alerts_from_json(loader, origin, value);
 	}
@@ -218,6 +221,25 @@ int members_text(const struct members *members, const struct member_rule *rule, 
 		return loader_refuse(loader, &here, subject,
 		    rule->secret ? NULL : value_show(&members->origin, value, shown), rule->allowed);
 	return loader_text(loader, value->string.bytes, value->string.length, offset);
+}
+
+int members_number(const struct members *members, const char *key, const struct setting *like, int64_t *value)
+{
+	const struct json_value *member =
+	    json_find(&members->origin.document->document, members->object, key);
+	char shown[VALUE_SHOWN_MAX], subject[SUBJECT_MAX], data[ERROR_TEXT_MAX];
+	struct text allowed;
+	struct origin here;
+
+	*value = 0;
+	if (member == NULL || value_is_whole(like, member, value))
+		return 0;
+	text_init(&allowed, data, sizeof(data));
+	setting_allowed(like, &allowed);
+	subject_key(subject, members->subject, key);
+	here = origin_at(&members->origin, member->place);
+	return loader_refuse(
+	    members->loader, &here, subject, value_show(&members->origin, member, shown), data);
 }
 
 static bool is_reference(const char *text)

@@ -105,12 +105,49 @@ static int take_environment(struct loader *loader)
 	return 0;
 }
 
+static int refuse_key(struct loader *loader, const struct origin *origin, const char *key)
+{
+	char nearest[SETTING_VARIABLE_MAX];
+
+	if (schema_nearest(key, nearest) == NULL)
+		return loader_fail(loader, origin,
+		    "There is no setting \"%s\" (--set); holdfast.json(5) lists those there are.", key);
+	if (strcmp(key, nearest) == 0)
+		return loader_fail(loader, origin,
+		    "\"%s\" (--set) is a group of settings: name one of them, such as "
+		    "gateway.sessionTimeout=60s.",
+		    key);
+	return loader_fail(
+	    loader, origin, "There is no setting \"%s\" (--set); did you mean \"%s\"?", key, nearest);
+}
+
+static int take_set(struct loader *loader, const char *pair)
+{
+	char key[SETTING_VARIABLE_MAX], name[SUBJECT_MAX];
+	const struct origin origin = {.rank = RANK_FLAG, .name = name};
+	size_t length = strcspn(pair, "=");
+	const struct setting *setting;
+
+	if (pair[length] == '\0')
+		return loader_fail(loader, &origin,
+		    "--set %.64s has no value: it is KEY=VALUE, such as gateway.sessionTimeout=60s.", pair);
+	/* Cut where it is longer than any key, so that none is found. */
+	snprintf(key, sizeof(key), "%.*s", length < sizeof(key) ? (int)length : (int)sizeof(key), pair);
+	setting = schema_find(key);
+	if (setting == NULL)
+		return refuse_key(loader, &origin, key);
+	snprintf(name, sizeof(name), "--set %s", key);
+	return value_from_text(loader, setting, &origin, pair + length + 1);
+}
+
 static int take_flags(struct loader *loader)
 {
 	const struct origin port = {.rank = RANK_FLAG, .name = "--port"};
 	int result = 0;
 
-	if (loader->flags->port != NULL)
+	for (size_t i = 0; i < loader->flags->set_count && result == 0; i++)
+		result = take_set(loader, loader->flags->set[i]);
+	if (result == 0 && loader->flags->port != NULL)
 		result = value_from_text(loader, schema_find("gateway.port"), &port, loader->flags->port);
 	return result == 0 ? command_take(loader) : result;
 }

@@ -4,7 +4,11 @@
 #ifndef HOLDFAST_CONFIG_LOAD_H
 #define HOLDFAST_CONFIG_LOAD_H
 
+#include <stddef.h>
+
 #include "config/settings.h"
+
+#define SETTINGS_SET_MAX 16
 
 /* What the command line says; NULL or 0 where it says nothing. All borrowed. */
 struct settings_flags {
@@ -13,6 +17,8 @@ struct settings_flags {
 	const char *runtime_dir; /* --runtime-dir */
 	const char *port;        /* --port */
 	char **command;          /* after "--", NULL-terminated; NULL for the gateway found */
+	size_t set_count;
+	const char *set[SETTINGS_SET_MAX]; /* --set: "gateway.sessionTimeout=60s", spelled as in a variable */
 };
 
 /* A remark that does not stop anything, for `holdfast check`: e.g. a key that the gateway itself refuses. */

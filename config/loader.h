@@ -88,6 +88,9 @@ int value_from_json(struct loader *loader, const struct setting *setting, const 
 int value_from_text(
     struct loader *loader, const struct setting *setting, const struct origin *origin, const char *text);
 
+/* Whether it is a whole number (a duration, a size, a count) as the setting allows; then it is *whole. */
+bool value_is_whole(const struct setting *setting, const struct json_value *value, int64_t *whole);
+
 /* How a value is shown in a message: as it is spelled in the source, cut, on one line. */
 #define VALUE_SHOWN_MAX 64
 const char *value_show(
@@ -128,10 +131,16 @@ bool is_name(const char *text); /* letters, digits and ._:@- */
 bool subject_index(char subject[SUBJECT_MAX], const char *parent, uint32_t index);
 bool subject_key(char subject[SUBJECT_MAX], const char *parent, const char *key);
 
-/* --- alerts.c, providers.c --- */
+/* Takes the member `key`, a number that must be as in the setting `like`, into *value; absent: 0. */
+int members_number(
+    const struct members *members, const char *key, const struct setting *like, int64_t *value);
+
+/* --- alerts.c, providers.c, session_rules.c --- */
 
 int alerts_from_json(struct loader *loader, const struct origin *origin, const struct json_value *list);
 int providers_from_json(struct loader *loader, const struct origin *origin, const struct json_value *object);
+int session_rules_from_json(
+    struct loader *loader, const struct origin *origin, const struct json_value *list);
 
 /* --- sections.c: a whole object of settings, or a HOLDFAST_ variable --- */
 

@@ -24,6 +24,7 @@ enum setting_type {
 	SETTING_VARIABLES, /* gateway.env */
 	SETTING_PROVIDERS, /* relay.providers */
 	SETTING_ALERTS,    /* alerts */
+	SETTING_SESSIONS,  /* gateway.sessions */
 };
 
 /* When a change of it takes effect in a Holdfast that runs. There is no 0, so that no key can forget to say.

@@ -12,13 +12,15 @@
 #include "base/error.h"
 
 #define SETTINGS_MAGIC         0x484f4c44u
-#define SETTINGS_VERSION       2u
+#define SETTINGS_VERSION       3u
 #define SETTINGS_ARGUMENTS_MAX 64
 #define SETTINGS_VARIABLES_MAX 64
 #define SETTINGS_SECRETS_MAX   64
 #define SETTINGS_PROVIDERS_MAX 8
 #define SETTINGS_PROFILES_MAX  16
 #define SETTINGS_ALERTS_MAX    16
+#define SETTINGS_RULES_MAX     16
+#define SETTINGS_PATTERN_BYTES 63 /* of a session rule's key */
 #define SETTINGS_WATCHED_MAX   32
 #define SETTINGS_KEYS_MAX      64
 #define SETTINGS_POOL_BYTES    (64 * 1024)
@@ -48,6 +50,12 @@ struct settings_alert {
 	settings_text kinds; /* comma-separated patterns, "" for all */
 };
 
+/* Timeouts of the sessions whose key fits a pattern. */
+struct settings_session_rule {
+	settings_text key;                           /* "*" stands for any text */
+	int64_t session_timeout_ms, tool_timeout_ms; /* 0: not given, that of the gateway counts */
+};
+
 struct settings {
 	uint32_t magic, version, size;
 
@@ -68,6 +76,10 @@ struct settings {
 		settings_text watched[SETTINGS_WATCHED_MAX]; /* config_path and the files it includes */
 		int64_t stop_timeout_ms;
 		int64_t session_timeout_ms, tool_timeout_ms;
+		uint32_t session_rule_count;
+		struct settings_session_rule
+		    session_rules[SETTINGS_RULES_MAX]; /* the first that fits counts */
+		bool notify_chat; /* the chat is told when its run was aborted, where the gateway can */
 		struct {
 			bool on_crash, on_hang, on_stuck_sessions, on_memory;
 			uint32_t threshold;

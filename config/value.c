@@ -271,6 +271,16 @@ const char *value_show(
 	return show(origin->document->bytes + value->start, value->end - value->start, "", shown);
 }
 
+bool value_is_whole(const struct setting *setting, const struct json_value *value, int64_t *whole)
+{
+	struct scalar scalar = {0};
+
+	if (!read_json(setting, value, &scalar) || !in_range(setting, &scalar))
+		return false;
+	*whole = scalar.whole;
+	return true;
+}
+
 int value_from_json(struct loader *loader, const struct setting *setting, const struct origin *origin,
     const struct json_value *value)
 {

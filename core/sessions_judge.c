@@ -96,31 +96,3 @@ bool sessions_has_left(const struct session *session)
 	memcpy(judged.id, look->id, sizeof(judged.id));
 	return !sessions_same_run(&judged, look);
 }
-
-const char *session_waits_name(enum session_waits waits)
-{
-	static const char *const names[] = {"", "model", "tool", "approval", "queue"};
-
-	return waits < SESSION_WAITS_COUNT ? names[waits] : "";
-}
-
-const char *session_state_name(enum session_state state)
-{
-	static const char *const names[] = {"quiet", "stuck", "aborting", "verifying", "failed"};
-
-	return state < SESSION_STATE_COUNT ? names[state] : "";
-}
-
-const char *session_witness_name(uint32_t bit)
-{
-	static const char *const names[] = {"events", "log", "list", "lock"};
-
-	return bit < SESSION_WITNESS_COUNT ? names[bit] : "";
-}
-
-const char *abort_outcome_name(enum abort_outcome outcome)
-{
-	static const char *const names[] = {"done", "nothing", "moved", "refused", "unreachable"};
-
-	return outcome < ABORT_OUTCOME_COUNT ? names[outcome] : "";
-}

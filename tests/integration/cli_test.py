@@ -7,6 +7,7 @@ Usage: cli_test.py BUILD_DIRECTORY. Prints TAP. What needs a supervisor uses the
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -27,8 +28,8 @@ import traceback
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 HOLDFAST = str(BUILD / "holdfast")
-COMMANDS = ["run", "status", "events", "explain", "start", "stop", "restart", "pause", "resume", "reload", "upgrade", "check",
-            "completion", "version", "help"]
+COMMANDS = ["run", "status", "events", "explain", "sessions", "abort", "start", "stop", "restart", "pause", "resume", "reload", "upgrade",
+            "check", "completion", "version", "help"]
 TESTS = []
 DEADLINE_S = 30
 
@@ -162,6 +163,15 @@ def _(place):
         (["help", "run", "stop"], "too much"),
         (["version", "--json=yes"], "takes no value"),
         (["gateway"], "holdfast run"),
+        (["abort"], '"holdfast sessions" lists them'),
+        (["abort", ""], '"holdfast sessions" lists them'),
+        (["abort", "k" * 192], "at most 191 bytes"),
+        (["abort", "a", "b"], "too much"),
+        (["sessions", "a"], "takes no arguments"),
+        (["sessions", "--al"], "did you mean --all?"),
+        (["run", "--set"], "--set needs a value: --set KEY=VALUE"),
+        (["status", "--set", "a=b"], "no option --set"),
+        (["check", *["--set", "retention.days=1"] * 17], "more than 16 times"),
     ]
     for arguments, words in cases:
         result = place.run(*arguments)
@@ -205,11 +215,13 @@ def _(place):
 
 @test("without a supervisor each command says so with status 3")
 def _(place):
-    for command in ("status", "start", "stop", "restart", "pause", "resume", "reload", "upgrade"):
-        result = place.run(command)
+    for command in ("status", "start", "stop", "restart", "pause", "resume", "reload", "upgrade", "sessions",
+                    "abort"):
+        operands = ["agent:main:main"] if command == "abort" else []
+        result = place.run(command, *operands)
         expect(result.returncode == 3 and not result.stdout, command, result)
         expect("No supervisor is running" in one_sentence(result), result.stderr)
-        result = place.run(command, "--json")
+        result = place.run(command, "--json", *operands)
         answer = json.loads(result.stdout)
         expect(result.returncode == 3 and not result.stderr, command, result)
         if command == "status":
@@ -407,6 +419,13 @@ def _(place):
         del place.environment[name]
 
 
+@test("a wrong --set is named")
+def _(place):
+    refuses(place, "--set gateway.sessionTimeout is \"soon\", but must be", "--set", "gateway.sessionTimeout=soon")
+    refuses(place, 'did you mean "gateway.autoRestart.threshold"?', "--set", "threshold=3")
+    refuses(place, "a?b", "--set", "a\x1bb=1")
+
+
 @test("a command that is missing or not executable is refused by its name")
 def _(place):
     refuses(place, "no-such-program-here", command=["--", "no-such-program-here"])
@@ -431,6 +450,10 @@ def _(place):
     expect(re.search(r"gateway\.stopTimeout\b.*7s.*holdfast\.json:2:", text), text)
     expect(re.search(r"retention\.days\b.*9.*HOLDFAST_RETENTION_DAYS", text), text)
     expect(re.search(r"gateway\.port\b.*1234.*--port", text), text)
+    text = place.run("check", "--set=gateway.sessionTimeout=60s", "--set", 'gateway.sessions=[{key:"a",toolTimeout:"1h"}]',
+                     "--", "true").stdout.decode()
+    expect('gateway.sessionTimeout = "1m"  (--set gateway.sessionTimeout)\n' in text, text)
+    expect('gateway.sessions = [{"key":"a","toolTimeout":"1h"}]  (--set gateway.sessions)\n' in text, text)
     expect(re.search(r"backoff\.max\b.*default", text), text)
     answer = json.loads(place.run("check", "--json", "--", "true").stdout)
     expect(answer["ok"] is True and answer["remarks"] == [] and "gateway.stopTimeout" in answer["settings"], answer)
@@ -818,7 +841,11 @@ def _(place):
 
     _, message, third = read_again(place, "run", "--", "sleep", "2000", in_force=second)
     expect(message["changed"] == 1 and "1000" in message["changes"] and later in message["changes"], message)
-    for fd in (first, same, second, third):
+    _, message, fourth = read_again(place, "run", "--set", "retention.days=8", "--set", "gateway.sessionTimeout=1m",
+                                    "--", "sleep", "2000", in_force=third)
+    expect(message["changes"].splitlines() == ['gateway.sessionTimeout: from "2m" to "1m", now',
+                                               "retention.days: from 9 to 8, now"], message)
+    for fd in (first, same, second, third, fourth):
         os.close(fd)
 
 
@@ -1038,6 +1065,205 @@ def _(place):
     with Answering(place.runtime, lambda request: next(answers)):
         result = place.run("reload")
         expect(result.returncode == 1 and "ended while it was asked" in one_sentence(result), result)
+
+
+# Sessions
+
+REQUEST = struct.Struct("@3Iq256s512s512s192sI4x")
+STATUS, ABORT, SESSIONS = 0, 8, 9
+HEAD, ROW = struct.Struct("@Ii384s3IQ2I"), struct.Struct("@192s40s72s32s16s16s3q3I4x")
+GATEWAY_PID = struct.calcsize("@Ii384s2048s16s384s4q")  # in struct control_reply
+ROWS = 16
+WITNESSES = ("events", "log", "list", "lock")
+
+
+def a_session(key, state="running", waits="model", age=60000, quiet=1000, limit=120000, tool="", ident="", run="", witnesses=0,
+              attempts=0, queued=0):
+    texts = [text if isinstance(text, bytes) else text.encode() for text in (key, ident, run, tool, state, waits)]
+    return ROW.pack(*texts, age, quiet, limit, witnesses, attempts, queued)
+
+
+def a_part(rows, known=0, running=0, stuck=0, left=0, next_part=0, code=0, sentence=b"", count=None):
+    head = HEAD.pack(4, code, sentence, known, running, stuck, left, next_part, len(rows) if count is None else count)
+    return head + b"".join(rows).ljust(ROWS * ROW.size, b"\0")
+
+
+@functools.cache
+def a_status():
+    place = Place()
+    with contextlib.closing(place):
+        return a_reply(place)(0, b"", b"")
+
+
+def a_list(place, part, kind=b"openclaw", pid=True):
+    """Answers a look at the status as a real supervisor does, and a question for sessions by `part(after)`."""
+    real = a_status()
+    expect(real.count(b"generic\0\0") == 1, "the kind is not found in the reply")
+    real = real.replace(b"generic\0\0", kind.ljust(9, b"\0"))
+    if not pid:
+        real = real[:GATEWAY_PID] + bytes(4) + real[GATEWAY_PID + 4:]
+
+    def answer(request):
+        expect(len(request) == REQUEST.size, len(request), REQUEST.size)
+        fields = REQUEST.unpack(request)
+        return real if fields[1] == STATUS else part(fields[-1])
+    return Answering(place.runtime, answer)
+
+
+@test("sessions are listed for people: the stuck first, then those that run by how quiet they are, and the counts")
+def _(place):
+    rows = [a_session("agent:main:idle", "idle", "", -1, -1, -1),
+            a_session("agent:main:fresh", quiet=500),
+            a_session("agent:main:exec", waits="tool", tool="exec", age=400000, quiet=240000, limit=900000, queued=1),
+            a_session("agent:main:asks", waits="approval", age=7200000, quiet=7100000, limit=-1),
+            a_session("agent:main:turn", waits="queue", age=-1, quiet=-1, limit=-1, queued=2),
+            a_session("agent:main:hangs", "verifying", age=300000, quiet=131000, attempts=1),
+            a_session("agent:cron:hangs", "failed", waits="tool", age=900000, quiet=800000, limit=600000, attempts=2)]
+    with a_list(place, lambda after: a_part(rows, 7, 6, 2, left=3)):
+        result = place.run("sessions")
+        everything = place.run("sessions", "--all").stdout.decode()
+    expect(result.returncode == 0 and not result.stderr, result)
+    lines = result.stdout.decode().splitlines()
+    expect([re.split(r"  +", line.strip()) for line in lines] == [
+        ["SESSION", "STATE", "RUNS FOR", "NO PROGRESS FOR", "WAITS FOR"],
+        ["agent:cron:hangs", "failed", "15 min 0 s", "13 min 20 s",
+         "a tool, 13 min 20 s of 10 min; its abort was tried twice"],
+        ["agent:main:hangs", "verifying", "5 min 0 s", "2 min 11 s", "a model, 2 min 11 s of 2 min; its abort was tried once"],
+        ["agent:main:asks", "running", "2 h 0 min", "118 min 20 s", "approval"],
+        ["agent:main:exec", "running", "6 min 40 s", "4 min 0 s",
+         "the tool exec, 4 min 0 s of 15 min; 1 message waits behind it"],
+        ["agent:main:fresh", "running", "60 s", "0.5 s", "a model, 0.5 s of 2 min"],
+        ["agent:main:turn", "running", "-", "-", "its turn; 2 messages wait behind it"],
+        [""],
+        ["7 sessions known, 6 running, 2 stuck; 1 idle, which --all lists; 3 idle ones have made room for others."]], lines)
+    expect(len({line.index("a model") for line in lines if "a model" in line} | {lines[0].index("WAITS FOR")}) == 1, lines)
+    expect(re.search(r"^agent:main:idle +idle +- +- +-$", everything, re.M), everything)
+    expect(everything.splitlines()[-2:] == ["", "7 sessions known, 6 running, 2 stuck; 3 idle ones have made room for others."],
+           everything)
+
+
+@test("sessions for programs: every field, and nothing invented where nothing is known")
+def _(place):
+    rows = [a_session("agent:a:b", "idle", "", -1, -1, -1),
+            a_session("agent:c:d", "stuck", "tool", 5000, 4000, 3000, tool="exec", ident="the-id", run="the-run",
+                      witnesses=0b1101, attempts=1, queued=2)]
+    with a_list(place, lambda after: a_part(rows, 2, 1, 1, left=2**63)):
+        result = place.run("sessions", "--json")
+    expect(result.returncode == 0 and not result.stderr, result)
+    expect(json.loads(result.stdout) == {
+        "ok": True, "message": None, "known": 2, "running": 1, "stuck": 1, "left": 2**63, "sessions": [
+            {"key": "agent:c:d", "id": "the-id", "run": "the-run", "state": "stuck", "waitsFor": "tool", "tool": "exec",
+             "ageMs": 5000, "quietMs": 4000, "limitMs": 3000, "witnesses": [WITNESSES[0], WITNESSES[2], WITNESSES[3]],
+             "attempts": 1, "queued": 2},
+            {"key": "agent:a:b", "id": None, "run": None, "state": "idle", "waitsFor": None, "tool": None, "ageMs": None,
+             "quietMs": None, "limitMs": None, "witnesses": [], "attempts": 0, "queued": 0}]}, result.stdout)
+
+
+@test("the list of sessions is fetched in as many parts as it has")
+def _(place):
+    places = [a_session(f"agent:main:{number:04}", quiet=number) for number in range(4096)]
+
+    def part(after):
+        rows = places[after:after + ROWS]
+        return a_part(rows, 4096, 4096, next_part=after + ROWS if after + ROWS < len(places) else 0)
+
+    with a_list(place, part) as asked:
+        seen = json.loads(place.run("sessions", "--json").stdout)
+        expect(len(asked.requests) == 1 + 4096 // ROWS, len(asked.requests))
+        text = place.run("sessions").stdout.decode()
+    expect(sorted(row["key"] for row in seen["sessions"]) == [f"agent:main:{number:04}" for number in range(4096)], len(seen))
+    expect(seen["sessions"][0]["key"] == "agent:main:4095", seen["sessions"][0])
+    expect(len(text.splitlines()) == 4096 + 3 and text.endswith("\n4096 sessions known, 4096 running, 0 stuck.\n"), text[-200:])
+
+
+@test("without any session there is no table")
+def _(place):
+    with a_list(place, lambda after: a_part([])):
+        result = place.run("sessions", "--all")
+        expect(result.returncode == 0 and result.stdout == b"0 sessions known, 0 running, 0 stuck.\n", result)
+        expect(json.loads(place.run("sessions", "--json").stdout)["sessions"] == [], result)
+    with a_list(place, lambda after: a_part([a_session("a", "idle", "", -1, -1, -1)], 1)):
+        result = place.run("sessions")
+        expect(result.stdout == b"1 session known, 0 running, 0 stuck; 1 idle, which --all lists.\n", result)
+
+
+@test("what sessions are called reaches no terminal with its control characters, and stays JSON")
+def _(place):
+    hostile = [a_session("agent:\x1b]0;owned\x07:\u202egnp", "stu\x1bck", "mo\ndel", tool="\x1b[2J"),
+               a_session(b"agent:\xff\xfe\x9b31m", "running", "tool", tool=b"\xc3", ident=b"\x80", run=b"\r\n"),
+               a_session("\U0001f600" * 47, "running", "tool", tool="\u00fc\u00df")]
+    # No text ends: each has another behind it, and the last one numbers.
+    endless = ROW.pack(b"\x01" * 192, b"\x02" * 40, b"\x03" * 72, b"\x04" * 32, b"\x05" * 16, b"\x06" * 16, 2**63 - 1, -2**63,
+                       2**63 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1)
+    rows = [*hostile, endless]
+    with a_list(place, lambda after: a_part(rows, 2**32 - 1, 2**32 - 1, 2**32 - 1, left=2**64 - 1)):
+        result = place.run("sessions", "--all")
+        expect(result.returncode == 0 and not result.stderr, result)
+        text = result.stdout.decode()  # it is UTF-8
+        expect(not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text), text)
+        expect(len(text.splitlines()) == len(rows) + 3 and "the tool \u00fc\u00df" in text, text)
+        result = place.run("sessions", "--json")
+        seen = json.loads(result.stdout)
+        expect(result.returncode == 0 and len(seen["sessions"]) == len(rows), result)
+        expect({row["key"] for row in seen["sessions"]} == {"agent:\x1b]0;owned\x07:\u202egnp", "agent:\ufffd\ufffd\ufffd31m",
+                                                            "\U0001f600" * 47, "\x01" * 191}, seen)
+
+
+@test("a list of sessions that makes no sense, or has no end, is refused")
+def _(place):
+    row = [a_session("agent:main:main")]
+    for part in (lambda after: a_part(row, next_part=after or 1), lambda after: a_part(row, count=17),
+                 lambda after: a_part(row * ROWS, next_part=after + 1)):
+        with a_list(place, part):
+            result = place.run("sessions")
+            expect(result.returncode == 1 and not result.stdout, result)
+            expect("list of sessions" in one_sentence(result), result)
+            answer = json.loads(place.run("sessions", "--json").stdout)
+            expect(answer["ok"] is False and answer["sessions"] == [] and "list of sessions" in answer["message"], answer)
+    for reply in (None, b"\4\0\0\0", a_part(row)[:-1], a_part(row) + b"x", b"\3" + a_part(row)[1:]):
+        with a_list(place, lambda after: reply):
+            result = place.run("sessions")
+            expect(result.returncode == 1 and not result.stdout and one_sentence(result), result)
+
+
+@test("that there are no sessions to be known is said plainly")
+def _(place):
+    def never(after):
+        raise AssertionError("sessions were asked for")
+
+    for kind, pid, words in ((b"generic", True, "Sessions are known of an OpenClaw gateway only."),
+                             (b"openclaw", False, "No gateway is running")):
+        with a_list(place, never, kind, pid):
+            result = place.run("sessions")
+            expect(result.returncode == 1 and not result.stdout and words in one_sentence(result), result)
+            result = place.run("sessions", "--json")
+            answer = json.loads(result.stdout)
+            expect(result.returncode == 1 and answer["ok"] is False and words in answer["message"], answer)
+            expect((answer["known"], answer["running"], answer["stuck"], answer["left"], answer["sessions"]) ==
+                   (0, 0, 0, 0, []), answer)
+    with a_list(place, lambda after: a_part([], code=-errno.EAGAIN, sentence=b"It is not known yet\x1b[1m.")):
+        result = place.run("sessions")
+        expect(result.returncode == 1 and "It is not known yet?" in one_sentence(result), result)
+
+
+@test("abort passes the session's key on, and says what the supervisor answers")
+def _(place):
+    altered = a_reply(place)
+    key = "agent:main:gr\u00fc\u00dfe:" + "k" * 170
+    with Answering(place.runtime, lambda request: altered(0, b"Its run is being aborted\x1b[1m.", b"")) as asked:
+        result = place.run("abort", key)
+        expect(result.returncode == 0 and result.stdout == b"Its run is being aborted?[1m.\n" and not result.stderr, result)
+        answer = json.loads(place.run("abort", "--json", key).stdout)
+        expect(answer == {"ok": True, "message": "Its run is being aborted\x1b[1m.", "state": "running"}, answer)
+    for request in asked.requests:
+        fields = REQUEST.unpack(request)
+        expect(fields[1] == ABORT and fields[-2].rstrip(b"\0").decode() == key, fields)
+    expect(len(asked.requests) == 2, asked.requests)
+    with Answering(place.runtime, lambda request: altered(-errno.ENOENT, b"There is no such session.", b"")):
+        result = place.run("abort", "x")
+        expect(result.returncode == 1 and not result.stdout and "no such session" in one_sentence(result), result)
+        result = place.run("abort", "x", "--json")
+        expect(result.returncode == 1 and json.loads(result.stdout)["ok"] is False and not result.stderr, result)
 
 
 def main():

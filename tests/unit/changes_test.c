@@ -92,6 +92,37 @@ TEST("lists are compared whole, and no secret is shown")
 	CHECK(changes_in(new_file, "{}", sizeof(said)) == 1);
 }
 
+TEST("rules for sessions are compared by all they say, and their order counts")
+{
+	static const char one[] = "{ gateway: { sessions: [ { key: 'a', sessionTimeout: '1m' }, { key: 'b', "
+	                          "toolTimeout: '1h' } ] } }";
+
+	CHECK(changes_in(one,
+	          "{ gateway: { sessions: [ { sessionTimeout: 60000, key: 'a' }, { key: 'b', toolTimeout: "
+	          "'60m' } ] } }",
+	          sizeof(said)) == 0);
+	CHECK(changes_in("{}", one, sizeof(said)) == 1 && waiting == 0);
+	CHECK_TEXT(said,
+	    "gateway.sessions: from [] to [{\"key\":\"a\",\"sessionTimeout\":\"1m\"},{\"key\":\"b\","
+	    "\"toolTimeout\":\"1h\"}], now\n");
+	CHECK(changes_in(one,
+	          "{ gateway: { sessions: [ { key: 'b', toolTimeout: '1h' }, { key: 'a', sessionTimeout: "
+	          "'1m' } ] } }",
+	          sizeof(said)) == 1);
+	CHECK(changes_in(one,
+	          "{ gateway: { sessions: [ { key: 'a', sessionTimeout: '2m' }, { key: 'b', toolTimeout: "
+	          "'1h' } ] } }",
+	          sizeof(said)) == 1);
+	CHECK(changes_in(one,
+	          "{ gateway: { sessions: [ { key: 'a', sessionTimeout: '1m' }, { key: 'b', toolTimeout: "
+	          "'2h' } ] } }",
+	          sizeof(said)) == 1);
+	CHECK(changes_in(one,
+	          "{ gateway: { sessions: [ { key: 'a', sessionTimeout: '1m' }, { key: 'c', toolTimeout: "
+	          "'1h' } ] } }",
+	          sizeof(said)) == 1);
+}
+
 TEST("long values are cut to where they differ, between characters")
 {
 	char old_file[600], new_file[600], long_word[301];
@@ -198,6 +229,9 @@ static void alter(const struct setting *setting)
 	case SETTING_ALERTS:
 		settings.alert_count--;
 		break;
+	case SETTING_SESSIONS:
+		settings.gateway.session_rule_count--;
+		break;
 	}
 }
 
@@ -205,7 +239,8 @@ TEST("each key of the schema says when a change of it is in force, and is compar
 {
 	home_make();
 	put(".openclaw/holdfast.json",
-	    "{ gateway: { env: { A: '1' } }, alerts: [ { url: 'https://h.example/' } ], relay: { providers: "
+	    "{ gateway: { env: { A: '1' }, sessions: [ { key: '*', toolTimeout: 1000 } ] }, alerts: [ { url: "
+	    "'https://h.example/' } ], relay: { providers: "
 	    "{ p: { "
 	    "api: 'x', baseUrl: 'https://p.example', profiles: [ { id: 'a', key: 'env:HOME' } ] } } } }");
 	check_loads();

@@ -51,6 +51,10 @@ TEST("each bad variable or flag is refused by its name")
 	    {"HOLDFAST_ALERTS=[{url:'https://h',format:'x'}]",
 	        "HOLDFAST_ALERTS: alerts[0].format is \"x\", but must be \"json\", \"slack\" or "
 	        "\"discord\"."},
+	    {"HOLDFAST_SESSIONS=[{key:'a',toolTimeout:1}]",
+	        "HOLDFAST_SESSIONS: gateway.sessions[0].toolTimeout is 1, but must be a duration from 1s to "
+	        "7d, in "
+	        "milliseconds or like \"30s\", \"5m\", \"2h\"."},
 	    {"HOLDFAST_CONFIG=/nowhere/h.json", "/nowhere/h.json cannot be read: No such file or directory."},
 	};
 
@@ -111,6 +115,170 @@ TEST("flags win over the environment, over openclaw.json, over holdfast.json, ov
 	CHECK_TEXT(text_of(settings.gateway.port_origin), "--port");
 }
 
+/* The three settings as they are spelled in each source, the lowest first. */
+static const struct {
+	const char *file, *text, *variables[3], *set[3];
+	int64_t timeout_ms;
+	uint32_t threshold;
+	bool restarts;
+	const char *origins[3];
+} sources[] = {
+    {.timeout_ms = 120000, .threshold = 3, .restarts = true, .origins = {"default", "default", "default"}},
+    {.file = ".openclaw/holdfast.json",
+        .text =
+            "{ gateway: { sessionTimeout: 11000, autoRestart: { onStuckSessions: false, threshold: 11 } } }",
+        .timeout_ms = 11000,
+        .threshold = 11,
+        .origins = {"holdfast.json:1:30", "holdfast.json:1:69", "holdfast.json:1:87"}},
+    {.file = ".openclaw/openclaw.json",
+        .text =
+            "{ gateway: { sessionTimeout: 12000, autoRestart: { onStuckSessions: true, threshold: 12 } } }",
+        .timeout_ms = 12000,
+        .threshold = 12,
+        .restarts = true,
+        .origins = {"openclaw.json:1:30", "openclaw.json:1:69", "openclaw.json:1:86"}},
+    {.file = ".openclaw/openclaw.json",
+        .text =
+            "{ gateway: { sessionTimeout: 12000, autoRestart: { onStuckSessions: true, threshold: 12 } },\n"
+            "plugins: { entries: { holdfast: { config: {\n"
+            "gateway: { sessionTimeout: '13s', autoRestart: { onStuckSessions: false, threshold: 13 } } } } "
+            "} } }",
+        .timeout_ms = 13000,
+        .threshold = 13,
+        .origins = {"openclaw.json:3:28", "openclaw.json:3:67", "openclaw.json:3:85"}},
+    {.file = ".openclaw/openclaw.json",
+        .text =
+            "{ gateway: { sessionTimeout: 12000, autoRestart: { onStuckSessions: false, threshold: 12 } },\n"
+            "env: { vars: {\n"
+            "HOLDFAST_SESSION_TIMEOUT: '14s',\n"
+            "HOLDFAST_AUTO_RESTART_ON_STUCK_SESSIONS: true,\n"
+            "HOLDFAST_AUTO_RESTART_THRESHOLD: 14 } },\n"
+            "plugins: { entries: { holdfast: { config: {\n"
+            "gateway: { sessionTimeout: '13s', autoRestart: { onStuckSessions: false, threshold: 13 } } } } "
+            "} } }",
+        .timeout_ms = 14000,
+        .threshold = 14,
+        .restarts = true,
+        .origins = {"openclaw.json:3:27", "openclaw.json:4:42", "openclaw.json:5:34"}},
+    {.variables = {"HOLDFAST_SESSION_TIMEOUT=15000", "HOLDFAST_AUTO_RESTART_ON_STUCK_SESSIONS=false",
+         "HOLDFAST_AUTO_RESTART_THRESHOLD=15"},
+        .timeout_ms = 15000,
+        .threshold = 15,
+        .origins = {"HOLDFAST_SESSION_TIMEOUT", "HOLDFAST_AUTO_RESTART_ON_STUCK_SESSIONS",
+            "HOLDFAST_AUTO_RESTART_THRESHOLD"}},
+    {.set = {"gateway.sessionTimeout=16s", "gateway.autoRestart.onStuckSessions=true",
+         "gateway.autoRestart.threshold=16"},
+        .timeout_ms = 16000,
+        .threshold = 16,
+        .restarts = true,
+        .origins = {"--set gateway.sessionTimeout", "--set gateway.autoRestart.onStuckSessions",
+            "--set gateway.autoRestart.threshold"}},
+};
+
+TEST("what decides about stuck sessions can be set in every source, and each wins over those below it")
+{
+	home_make();
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		if (sources[i].file != NULL)
+			put(sources[i].file, sources[i].text);
+		for (int j = 0; j < 3 && sources[i].variables[j] != NULL; j++)
+			set("%s", sources[i].variables[j]);
+		for (int j = 0; j < 3 && sources[i].set[j] != NULL; j++)
+			flags.set[flags.set_count++] = sources[i].set[j];
+		check_loads();
+		CHECK(settings.gateway.session_timeout_ms == sources[i].timeout_ms);
+		CHECK(settings.gateway.auto_restart.on_stuck_sessions == sources[i].restarts);
+		CHECK(settings.gateway.auto_restart.threshold == sources[i].threshold);
+		CHECK_TEXT(origin_of("gateway.sessionTimeout"), sources[i].origins[0]);
+		CHECK_TEXT(origin_of("gateway.autoRestart.onStuckSessions"), sources[i].origins[1]);
+		CHECK_TEXT(origin_of("gateway.autoRestart.threshold"), sources[i].origins[2]);
+	}
+}
+
+TEST("the settings of the gateway's own file are read as they were asked for, and each is remarked upon")
+{
+	static const char *const keys[] = {
+	    "sessionTimeout", "autoRestart.onStuckSessions", "autoRestart.threshold"};
+	char remark[128];
+
+	home_make();
+	put(".openclaw/openclaw.json",
+	    "{ gateway: { sessionTimeout: 90000, autoRestart: { onStuckSessions: false, threshold: 4 } } }");
+	check_loads();
+	CHECK(settings.gateway.session_timeout_ms == 90000 && settings.gateway.auto_restart.threshold == 4);
+	CHECK(!settings.gateway.auto_restart.on_stuck_sessions);
+	for (int i = 0; i < 3; i++) {
+		snprintf(remark, sizeof(remark),
+		    ": gateway.%s is read, but OpenClaw does not know this key and refuses", keys[i]);
+		CHECK(strstr(remarks, remark) != NULL);
+	}
+}
+
+TEST("any setting can be given with --set, spelled as in a variable")
+{
+	home_make();
+	put(".openclaw/holdfast.json", "{ gateway: { sessions: [ { key: 'b', toolTimeout: 1000 } ] } }");
+	set("HOLDFAST_HEALTH_PATH=%s", "/live");
+	flags.set[0] = "gateway.sessions=[{ key: 'a=*', sessionTimeout: '5s' }]";
+	flags.set[1] = "health.path="; /* "", which a variable cannot say */
+	flags.set[2] = "retention.days=7";
+	flags.set[3] = "retention.days=8";
+	flags.set_count = 4;
+	check_loads();
+	CHECK(settings.gateway.session_rule_count == 1);
+	CHECK_TEXT(text_of(settings.gateway.session_rules[0].key), "a=*");
+	CHECK_TEXT(text_of(settings.health.path), "");
+	CHECK(settings.retention.days == 8);
+	CHECK_TEXT(origin_of("retention.days"), "--set retention.days");
+}
+
+TEST("each bad --set is refused by its name")
+{
+	static const struct {
+		const char *pair, *sentence;
+	} cases[] = {
+	    {"gateway.sessionTimeout", "--set gateway.sessionTimeout has no value: it is KEY=VALUE, such as "
+	                               "gateway.sessionTimeout=60s."},
+	    {"gateway.sesionTimeout=60s",
+	        "There is no setting \"gateway.sesionTimeout\" (--set); did you mean "
+	        "\"gateway.sessionTimeout\"?"},
+	    {"sessionTimeout=60s",
+	        "There is no setting \"sessionTimeout\" (--set); did you mean \"gateway.sessionTimeout\"?"},
+	    {"gateway={}", "\"gateway\" (--set) is a group of settings: name one of them, such as "
+	                   "gateway.sessionTimeout=60s."},
+	    {"=5", "There is no setting \"\" (--set); holdfast.json(5) lists those there are."},
+	    {"zebra.zebra=5",
+	        "There is no setting \"zebra.zebra\" (--set); holdfast.json(5) lists those there are."},
+	    {"gateway.sessionTimeout=",
+	        "--set gateway.sessionTimeout is \"\", but must be a duration from 1s to 1d, "
+	        "in milliseconds or like \"30s\", \"5m\", \"2h\"."},
+	    {"gateway.autoRestart.threshold=0",
+	        "--set gateway.autoRestart.threshold is \"0\", but must be a whole number from 1 to 1000."},
+	    {"gateway.autoRestart.onStuckSessions=yes",
+	        "--set gateway.autoRestart.onStuckSessions is \"yes\", but must be true or false."},
+	    {"gateway.sessions=[{key:'a'}]", "--set gateway.sessions: gateway.sessions[0] has neither "
+	                                     "\"sessionTimeout\" nor \"toolTimeout\": give it one, or both."},
+	    {"gateway.sessions=",
+	        "--set gateway.sessions is not valid JSON5 (line 1, column 1): expected a value, but "
+	        "found the end of the file."},
+	};
+	static char endless[100000];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		home_make();
+		flags.set[0] = cases[i].pair;
+		flags.set_count = 1;
+		check_refused(cases[i].sentence);
+	}
+	home_make();
+	memset(endless, 'x', sizeof(endless) - 1);
+	flags.set[0] = endless;
+	flags.set_count = 1;
+	CHECK(load() == -EINVAL && strlen(why.text) < 200);
+	endless[50000] = '=';
+	CHECK(load() == -EINVAL && strlen(why.text) < 200);
+}
+
 TEST("lists and objects in variables are JSON5, and replace those of a file")
 {
 	home_make();
@@ -118,7 +286,11 @@ TEST("lists and objects in variables are JSON5, and replace those of a file")
 	    "{ gateway: { env: { A: '1' } }, alerts: [ { url: 'https://a' }, { url: 'https://b' } ] }");
 	set("HOLDFAST_ALERTS=%s", "[ { url: 'https://c', secret: 'env:S' } ]");
 	set("HOLDFAST_COMMAND=%s", "['other', '-v',]");
+	set("HOLDFAST_SESSIONS=%s", "[ { key: 'agent:*', toolTimeout: '1h' } ]");
 	check_loads();
+	CHECK(settings.gateway.session_rule_count == 1 &&
+	      settings.gateway.session_rules[0].tool_timeout_ms == 3600000);
+	CHECK_TEXT(origin_of("gateway.sessions"), "HOLDFAST_SESSIONS");
 	CHECK(settings.alert_count == 1 && settings.gateway.variable_count == 1);
 	CHECK_TEXT(text_of(settings.alerts[0].url), "https://c");
 	CHECK(settings.gateway.argument_count == 2 && settings.gateway.kind == GATEWAY_GENERIC);
