@@ -41,8 +41,7 @@ const char *openclaw_argument(const struct settings *settings, const char *name)
 	return value;
 }
 
-/* "--dev" before the first word is a profile; behind it, it is the command's own. */
-static bool asks_for_dev(const struct settings *settings)
+bool openclaw_asks_for_dev(const struct settings *settings)
 {
 	for (uint32_t i = 1; i < settings->gateway.argument_count; i++) {
 		const char *argument = settings_string(settings, settings->gateway.arguments[i]);
@@ -107,7 +106,7 @@ int openclaw_locate(struct openclaw *openclaw, struct loader *loader)
 
 	*openclaw->profile = '\0';
 	openclaw->loader = loader;
-	openclaw->is_dev = asks_for_dev(loader->settings);
+	openclaw->is_dev = openclaw_asks_for_dev(loader->settings);
 	if (openclaw->is_dev)
 		selected = profile = "dev";
 	if (profile != NULL && is_profile(profile))

@@ -51,4 +51,7 @@ uint32_t openclaw_port(const struct openclaw *openclaw, char origin[SUBJECT_MAX]
 /* The value after "--name" or "--name=" in the gateway's arguments, or NULL. */
 const char *openclaw_argument(const struct settings *settings, const char *name);
 
+/* "--dev" before the command's first word is the profile "dev"; behind it, it is the command's own. */
+bool openclaw_asks_for_dev(const struct settings *settings);
+
 #endif

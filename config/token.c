@@ -234,27 +234,14 @@ int token_find(const struct settings *settings, const struct token_environment *
     struct token *found, struct error *why)
 {
 	static struct token_reader reader; /* too large for a stack; used by one thread */
-	static struct loader loader;
 	struct error unwanted;
 	int result;
 
 	why = why != NULL ? why : &unwanted;
 	*found = (struct token){.kind = TOKEN_MISSING};
-	reader.settings = settings;
-	reader.environment = environment;
-	reader.openclaw.loader = &loader;
-	reader.openclaw.watched_count = 0;
-	reader.openclaw.bytes_read = 0;
-	/* One that was started from the copy of its configuration reads that one. */
-	if (!environment->find(environment->context, "OPENCLAW_CONFIG_PATH", reader.openclaw.config_path,
-	        sizeof(reader.openclaw.config_path)) ||
-	    reader.openclaw.config_path[0] != '/')
-		text_copy(reader.openclaw.config_path, sizeof(reader.openclaw.config_path),
-		    settings_string(settings, settings->gateway.config_path));
-	if (settings->gateway.kind != GATEWAY_OPENCLAW || *reader.openclaw.config_path == '\0')
-		return 0;
 	why->text[0] = '\0';
-	openclaw_read_files(&reader.openclaw);
+	if (!token_reader_open(&reader, settings, environment))
+		return 0;
 	result = find(&reader, found, why);
 	openclaw_release(&reader.openclaw);
 	if (result == -E2BIG && why->text[0] == '\0')

@@ -29,6 +29,29 @@ const struct json_value *token_value(struct token_reader *reader, const char *co
 	return reader->value;
 }
 
+bool token_reader_open(
+    struct token_reader *reader, const struct settings *settings, const struct token_environment *environment)
+{
+	static struct loader loader; /* takes the remarks, which nobody reads */
+	struct openclaw *openclaw = &reader->openclaw;
+
+	reader->settings = settings;
+	reader->environment = environment;
+	openclaw->loader = &loader;
+	openclaw->watched_count = 0;
+	openclaw->bytes_read = 0;
+	/* One that was started from the copy of its configuration reads that one. */
+	if (!environment->find(environment->context, "OPENCLAW_CONFIG_PATH", openclaw->config_path,
+	        sizeof(openclaw->config_path)) ||
+	    openclaw->config_path[0] != '/')
+		text_copy(openclaw->config_path, sizeof(openclaw->config_path),
+		    settings_string(settings, settings->gateway.config_path));
+	if (settings->gateway.kind != GATEWAY_OPENCLAW || *openclaw->config_path == '\0')
+		return false;
+	openclaw_read_files(openclaw);
+	return true;
+}
+
 /* --- A .env file, as the dotenv that OpenClaw uses reads it; but for values of several lines. --- */
 
 struct dotenv {

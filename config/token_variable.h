@@ -1,4 +1,4 @@
-/* Inside config/token: the variables that a gateway's configuration can name. */
+/* Inside config/token and config/log_file: the variables that a gateway's configuration can name. */
 #ifndef HOLDFAST_CONFIG_TOKEN_VARIABLE_H
 #define HOLDFAST_CONFIG_TOKEN_VARIABLE_H
 
@@ -12,6 +12,11 @@ struct token_reader {
 	const struct json_document *document; /* of `value` */
 	const struct json_value *value;       /* what token_value found */
 };
+
+/* Reads the gateway's configuration anew; openclaw_release(&reader->openclaw) frees. Returns whether there is
+ * one to be looked into: if not, there is nothing to release. One reader at a time. */
+bool token_reader_open(struct token_reader *reader, const struct settings *settings,
+    const struct token_environment *environment);
 
 /* The value at `path` (keys, NULL-terminated) of openclaw.json, into reader->value and document; NULL when
  * there is none. */

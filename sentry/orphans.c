@@ -155,6 +155,16 @@ static bool is_same_program(const struct command *gateway, const struct command 
 	return gateway->inode != 0 && gateway->inode == process->inode && gateway->device == process->device;
 }
 
+enum orphan_kind orphan_kind_of_process(const struct gateway_facts *facts, int gateway_pid, int pid)
+{
+	struct command gateway, command;
+
+	read_command(gateway_pid, &gateway);
+	read_command(pid, &command);
+	return orphan_kind_of(facts, is_same_program(&gateway, &command), gateway.bytes, gateway.length,
+	    command.bytes, command.length);
+}
+
 /* What people know it by: its script, or the program. */
 static void name_of(const struct command *command, int pid, char *name, size_t size)
 {

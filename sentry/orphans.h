@@ -40,4 +40,7 @@ void orphans_sense_look(struct orphans_sense *sense, struct orphans_look *look);
 enum orphan_kind orphan_kind_of(const struct gateway_facts *facts, bool same_program, const char *gateway,
     size_t gateway_length, const char *process, size_t process_length);
 
+/* The kind of a process that runs: ORPHAN_HELPER also of a fork that has executed nothing yet. */
+enum orphan_kind orphan_kind_of_process(const struct gateway_facts *facts, int gateway_pid, int pid);
+
 #endif
