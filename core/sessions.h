@@ -81,8 +81,7 @@ struct session_look {
 
 struct sessions_settings {
 	int64_t session_timeout_ms, tool_timeout_ms;
-	bool restarts; /* autoRestart.onStuckSessions */
-	uint32_t threshold;
+	uint32_t threshold; /* so many that stay stuck condemn the gateway */
 	uint32_t pattern_count;
 	struct session_pattern {
 		char key[SESSION_PATTERN_MAX]; /* "*" stands for any text; the first that fits counts */

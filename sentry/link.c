@@ -203,6 +203,11 @@ static void main_message(struct websocket *websocket, const char *text, size_t l
 	struct link *link = websocket->context;
 	struct link_frame frame;
 
+	if (link->state == LINK_UP && link_frame_is_run_event(text, length)) {
+		if (link->event != NULL)
+			link->event(link, text, length);
+		return;
+	}
 	link_frame_read(&frame, text, length, whole);
 	if (link->state == LINK_CONNECTING && frame.kind == LINK_FRAME_CHALLENGE) {
 		link->failing_since_ms = 0;

@@ -20,6 +20,12 @@ static bool begins(const char *text, size_t length, const char *with)
 	return length >= wanted && memcmp(text, with, wanted) == 0;
 }
 
+bool link_frame_is_run_event(const char *text, size_t length)
+{
+	return begins(text, length, "{\"type\":\"event\",\"event\":\"agent\"") ||
+	       begins(text, length, "{\"type\":\"event\",\"event\":\"chat\"");
+}
+
 static enum link_frame_kind event_kind(const char *name)
 {
 	if (strcmp(name, "tick") == 0)

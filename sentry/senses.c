@@ -73,8 +73,55 @@ void senses_look(struct senses *senses, const struct message_look *look)
 	orphans_sense_watch(&senses->orphans, true);
 	signs_start(
 	    &senses->signs, look->gateway.generation, look->gateway.port, settings->health.interval_ms);
-	if (settings->gateway.kind == GATEWAY_OPENCLAW && look->gateway.port != 0)
-		link_start(&senses->link, look->gateway.generation, look->gateway.pid, look->gateway.port);
+	if (settings->gateway.kind != GATEWAY_OPENCLAW || look->gateway.port == 0)
+		return;
+	sessions_sense_start(&senses->sessions, &look->gateway);
+	link_start(&senses->link, look->gateway.generation, look->gateway.pid, look->gateway.port);
+}
+
+/* Sessions */
+
+static int sessions_seen(struct sessions_sense *sense, struct message_sessions *looks)
+{
+	struct senses *senses = sense->context;
+	struct message message = {.sessions = *looks};
+
+	return worker_send(senses->worker, MESSAGE_SESSIONS, &message);
+}
+
+static void abort_answered(struct abort_sense *sense, const struct message_aborted *answer)
+{
+	struct senses *senses = sense->context;
+	struct message message = {.aborted = *answer};
+
+	worker_send(senses->worker, MESSAGE_ABORTED, &message);
+}
+
+static void link_event(struct link *link, const char *text, size_t length)
+{
+	struct senses *senses = link->context;
+
+	sessions_sense_event(&senses->sessions, text, length);
+}
+
+void senses_abort(struct senses *senses, const struct message_abort *wanted)
+{
+	if (wanted->generation == senses->gateway.generation)
+		abort_sense_begin(&senses->abort, wanted, &senses->gateway);
+}
+
+static void init_sessions(struct senses *senses)
+{
+	senses->sessions.loop = senses->abort.loop = &senses->worker->loop;
+	senses->sessions.settings = senses->abort.settings = senses->worker->settings;
+	senses->sessions.facts = senses->facts;
+	senses->sessions.link = &senses->link;
+	senses->sessions.looked = sessions_seen;
+	senses->abort.book = &senses->sessions.book;
+	senses->abort.answered = abort_answered;
+	senses->sessions.context = senses->abort.context = senses;
+	sessions_sense_init(&senses->sessions);
+	abort_sense_init(&senses->abort);
 }
 
 /* Memory and orphans */
@@ -162,7 +209,10 @@ static void link_said(struct link *link, const char *sentence)
 
 static void link_changed(struct link *link)
 {
-	say_figures(link->context);
+	struct senses *senses = link->context;
+
+	sessions_sense_link_changed(&senses->sessions);
+	say_figures(senses);
 }
 
 void senses_line(struct senses *senses, const char *line)
@@ -262,8 +312,10 @@ void senses_init(struct senses *senses)
 	senses->link.scopes = scopes;
 	senses->link.said = link_said;
 	senses->link.changed = link_changed;
+	senses->link.event = link_event;
 	senses->link.context = senses;
 	link_init(&senses->link);
+	init_sessions(senses);
 }
 
 void senses_gateway_ready(struct senses *senses, bool speaks_json)
@@ -277,6 +329,8 @@ void senses_rest(struct senses *senses)
 	signs_stop(&senses->signs);
 	memory_sense_watch(&senses->memory, false);
 	orphans_sense_watch(&senses->orphans, false);
+	sessions_sense_stop(&senses->sessions);
+	abort_sense_stop(&senses->abort);
 	link_stop(&senses->link);
 	senses->gateway.generation = 0;
 }

@@ -5,12 +5,14 @@
 #define HOLDFAST_SENTRY_SENSES_H
 
 #include "gateway/gateway.h"
+#include "sentry/abort.h"
 #include "sentry/autopsy.h"
 #include "sentry/link.h"
 #include "sentry/memory.h"
 #include "sentry/notify.h"
 #include "sentry/orphans.h"
 #include "sentry/pulse.h"
+#include "sentry/sessions.h"
 #include "sentry/signs.h"
 #include "worker/worker.h"
 
@@ -36,6 +38,8 @@ struct senses {
 	struct signs signs;
 	struct memory_sense memory;
 	struct orphans_sense orphans;
+	struct sessions_sense sessions;
+	struct abort_sense abort;
 	struct message_gateway gateway; /* looked at; generation 0: none */
 	char words_told[160];           /* its own words, as they were last passed on */
 	bool speaks_json; /* its start-up probe did: its version is one whose SIGUSR1 opens the inspector */
@@ -51,6 +55,9 @@ void senses_gateway_gone(struct senses *senses);
 /* Looks are wanted so often, or no more. */
 void senses_look(struct senses *senses, const struct message_look *look);
 void senses_examine(struct senses *senses, const struct message_examine *examine);
+
+/* One run of one session is to be ended. */
+void senses_abort(struct senses *senses, const struct message_abort *wanted);
 
 /* A console line with one of the phrases. */
 void senses_line(struct senses *senses, const char *line);

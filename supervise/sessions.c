@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "format/json_write.h"
 #include "supervise/supervisor.h"
+#include "worker/session_policy.h"
 
 #define TICK_MS      1000
 #define NAMED_MAX    3
@@ -17,13 +18,8 @@
 
 void sessions_prepare(struct supervisor *supervisor)
 {
-	const struct settings *settings = supervisor->settings;
-	struct sessions_settings *policy = &supervisor->sessions.settings;
-
-	*policy = (struct sessions_settings){.session_timeout_ms = settings->gateway.session_timeout_ms,
-	    .tool_timeout_ms = settings->gateway.tool_timeout_ms,
-	    .threshold = settings->gateway.auto_restart.threshold};
-	sessions_init(&supervisor->sessions.sessions, policy);
+	session_policy_read(supervisor->settings, &supervisor->sessions.settings);
+	sessions_init(&supervisor->sessions.sessions, &supervisor->sessions.settings);
 }
 
 void sessions_inherit(struct supervisor *supervisor)
@@ -251,6 +247,8 @@ static void say_abort(struct supervisor *supervisor, int place)
 	                              .serial = session->serial,
 	                              .attempt = session->attempts,
 	                              .by_person = session->by_person,
+	                              .notify = supervisor->settings->gateway.notify_chat,
+	                              .judged_ms = session->stuck_ms,
 	                              .began_real_ms = session->judged_began_real_ms}};
 
 	text_copy(message.abort.key, sizeof(message.abort.key), session->look.key);

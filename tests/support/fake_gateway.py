@@ -37,6 +37,8 @@ class Gateway:
         self.token = "a-token-for-tests"
         self.ticks = True
         self.upgrades = True          # else a new WebSocket gets no word
+        self.methods = {}             # called with the params of a request, for what is answered
+        self.asked = []               # every request that came: method and params
         self.sockets = set()
         self.server = None
 
@@ -88,6 +90,7 @@ class Gateway:
         say(writer, {"type": "event", "event": "connect.challenge", "payload": {"nonce": "5ea4", "ts": 1}})
         while (message := await hear(reader)) is not None:
             if message.get("method") != "connect":
+                self.answer_request(writer, message)
                 continue
             auth = message["params"].get("auth") or {}
             if self.token is None or auth.get("token") != self.token:
@@ -98,6 +101,19 @@ class Gateway:
             self.sockets.add(writer)
             hello = {**HELLO[4], "policy": {**HELLO[4]["policy"], "tickIntervalMs": TICK_MS}}
             say(writer, {"type": "res", "id": message["id"], "ok": True, "payload": hello})
+
+    def answer_request(self, writer, message):
+        """Answers with what its method returns; with an error where that is an Exception, with nothing where there is none."""
+        self.asked.append((message.get("method"), message.get("params")))
+        method = self.methods.get(message.get("method"))
+        if method is None:
+            return
+        payload = method(message.get("params") or {})
+        if isinstance(payload, Exception):
+            say(writer, {"type": "res", "id": message["id"], "ok": False,
+                         "error": {"code": "INVALID_REQUEST", "message": str(payload)}})
+        else:
+            say(writer, {"type": "res", "id": message["id"], "ok": True, "payload": payload})
 
     def cut(self):
         for writer in list(self.sockets):

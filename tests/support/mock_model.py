@@ -5,6 +5,7 @@ How it answers is one of these, and may be changed at any time; `manners` has an
   "tool"   asks for the tool `exec` with `command`; once it has the tool's result, a short text
   "slow"   a short text after `delay_s`
   "tell"   word after word until `released` is set; `told` is what it has said so far
+  "drip"   a word every `drip_s` until `released` is set
   "hang"   begins to answer and never ends
 """
 
@@ -17,6 +18,8 @@ class MockModel:
     def __init__(self, manner="say", command="true", delay_s=5):
         self.manner, self.command, self.delay_s = manner, command, delay_s
         self.manners = {}
+        self.drip_s = 1.0
+        self.commands = {}  # for who is asked with these words, instead of `command`
         self.asked = 0
         self.told = ""
         self.released = threading.Event()
@@ -34,6 +37,10 @@ class MockModel:
     def manner_for(self, messages):
         asked = json.dumps([message.get("content") for message in messages if message.get("role") == "user"])
         return next((manner for text, manner in self.manners.items() if text in asked), self.manner)
+
+    def command_for(self, messages):
+        asked = json.dumps([message.get("content") for message in messages if message.get("role") == "user"])
+        return next((command for text, command in self.commands.items() if text in asked), self.command)
 
     def _handler(model):  # pylint: disable=no-self-argument
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -92,11 +99,13 @@ class MockModel:
                     return
                 if manner == "slow":
                     model._closed.wait(model.delay_s)
-                if manner == "tell":
-                    self.tell()
+                if manner == "drip":
+                    self.tell(model.drip_s)
+                elif manner == "tell":
+                    self.tell(WORD_EVERY_S)
                 elif manner == "tool" and not has_result:
                     # However long it takes: it is waited for, and does not go on in the background.
-                    arguments = {"command": model.command, "yieldMs": TOOL_WAIT_MS}
+                    arguments = {"command": model.command_for(messages), "yieldMs": TOOL_WAIT_MS}
                     call = {"name": "exec", "arguments": json.dumps(arguments)}
                     self.piece({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": call}]})
                     self.piece({}, "tool_calls")
@@ -106,11 +115,11 @@ class MockModel:
                 self.piece(None, usage=USAGE)
                 self.say("[DONE]")
 
-            def tell(self):
+            def tell(self, every_s):
                 number = 0
                 is_last = False
                 while not is_last:
-                    is_last = model.released.wait(WORD_EVERY_S) or model._closed.is_set()
+                    is_last = model.released.wait(every_s) or model._closed.is_set()
                     word = "end." if is_last else f"word{number} "
                     number += 1
                     self.piece({"content": word})

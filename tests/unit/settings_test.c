@@ -1,5 +1,4 @@
 /* What settings mean, and the one sentence for each bad one. */
-#include "core/sessions.h"
 #include "tests/support/settings_home.h"
 
 /* --- Nothing is set. --- */
@@ -262,42 +261,6 @@ static const struct {
         "1:40: alerts[0].kinds is \"gateway.*\", but must be a list of at most 16 kinds of events, "
         "such as "
         "[\"gateway.*\"]."},
-    {"{ gateway: { sessions: {} } }",
-        "1:24: gateway.sessions is an object, but must be a list of at most 16 objects, such as [{ key: "
-        "\"agent:*:cron:*\", sessionTimeout: \"10m\" }]."},
-    {"{ gateway: { sessions: [ 'agent:*' ] } }",
-        "1:26: gateway.sessions[0] is \"agent:*\", but must be an object."},
-    {"{ gateway: { sessions: [ { sessionTimeout: 5000 } ] } }",
-        "1:26: gateway.sessions[0] has no \"key\": it must be a pattern of 1 to 63 bytes without control "
-        "characters, such as \"agent:*:cron:*\"."},
-    {"{ gateway: { sessions: [ { key: '', toolTimeout: '1h' } ] } }",
-        "1:33: gateway.sessions[0].key is \"\", but must be a pattern of 1 to 63 bytes without control "
-        "characters, such as \"agent:*:cron:*\"."},
-    {"{ gateway: { sessions: [ { key: 'a\\u009bb', toolTimeout: '1h' } ] } }",
-        "1:33: gateway.sessions[0].key is \"a?b\", but must be a pattern of 1 to 63 bytes without control "
-        "characters, such as \"agent:*:cron:*\"."},
-    {"{ gateway: { sessions: [ { key: 7, toolTimeout: '1h' } ] } }",
-        "1:33: gateway.sessions[0].key is 7, but must be a pattern of 1 to 63 bytes without control "
-        "characters, such as \"agent:*:cron:*\"."},
-    {"{ gateway: { sessions: [\n { key: 'a', toolTimeout: '1h' },\n { key: '*' } ] } }",
-        "3:2: gateway.sessions[1] has neither \"sessionTimeout\" nor \"toolTimeout\": give it one, or both."},
-    {"{ gateway: { sessions: [ { key: 'a', sessionTimeout: 0 } ] } }",
-        "1:54: gateway.sessions[0].sessionTimeout is 0, but must be a duration from 1s to 1d, in "
-        "milliseconds or like \"30s\", \"5m\", \"2h\"."},
-    {"{ gateway: { sessions: [ { key: 'a', sessionTimeout: '2d' } ] } }",
-        "1:54: gateway.sessions[0].sessionTimeout is \"2d\", but must be a duration from 1s to 1d, in "
-        "milliseconds or like \"30s\", \"5m\", \"2h\"."},
-    {"{ gateway: { sessions: [ { key: 'a', toolTimeout: true } ] } }",
-        "1:51: gateway.sessions[0].toolTimeout is true, but must be a duration from 1s to 7d, in "
-        "milliseconds or like \"30s\", \"5m\", \"2h\"."},
-    {"{ gateway: { sessions: [ { key: 'a', tooltimeout: 1 } ] } }",
-        "1:38: There is no setting \"tooltimeout\" in gateway.sessions[0]; did you mean \"toolTimeout\"?"},
-    {"{ gateway: { sessions: [ { key: 'a', colour: 1 } ] } }",
-        "1:38: There is no setting \"colour\" in gateway.sessions[0]; there are key, sessionTimeout, "
-        "toolTimeout."},
-    {"{ gateway: { sessions: [ { key: 'a', toolTimeout: '1h' }, { key: 'a', toolTimeout: '2h' } ] } }",
-        "1:59: gateway.sessions[1] has the key \"a\", which gateway.sessions[0] has already: it would never "
-        "count."},
     {"{ gateway: { sesions: [] } }",
         "1:14: There is no setting \"sesions\" in gateway; did you mean \"gateway.sessions\"?"},
     {"{ gateway: { notifyChat: 'yes' } }", "1:26: gateway.notifyChat is \"yes\", but must be true or false."},
@@ -386,66 +349,6 @@ TEST("what is no readable file of a sensible size is refused unread")
 	check_refused("--config is empty, but must name a file with settings.");
 	flags.config_file = at_home("bin/openclaw/below");
 	check_refused("%/bin/openclaw/below cannot be read: Not a directory.");
-}
-
-_Static_assert(SETTINGS_RULES_MAX == SESSIONS_PATTERNS, "each rule has its place in the core");
-_Static_assert(SETTINGS_PATTERN_BYTES < SESSION_PATTERN_MAX, "each pattern fits the core's");
-
-/* gateway.sessions with so many rules, whose first pattern has so many bytes. */
-static void put_rules(size_t count, size_t bytes)
-{
-	static char data[4096];
-	struct text text;
-
-	text_init(&text, data, sizeof(data));
-	text_addf(&text, "{ gateway: { sessions: [ { key: '%0*d', toolTimeout: 1000 },", (int)bytes, 0);
-	for (size_t i = 1; i < count; i++)
-		text_addf(&text, " { key: 'agent:%zu:*', sessionTimeout: '%zus' },", i, i);
-	text_add(&text, " ] } }");
-	CHECK(!text.truncated);
-	put(".openclaw/holdfast.json", data);
-}
-
-TEST("rules for sessions are kept in their order, and a timeout that is not given is that of the gateway")
-{
-	const struct settings_session_rule *rules = settings.gateway.session_rules;
-
-	home_make();
-	put(".openclaw/holdfast.json",
-	    "{ gateway: { sessions: [ { key: 'agent:*:cron:*', sessionTimeout: '10m', toolTimeout: '1h' },\n"
-	    "  { key: 'agent:gr\u00fc\u00dfe:*', toolTimeout: 90000 }, { sessionTimeout: '1d', key: '*' } ] "
-	    "} }");
-	check_loads();
-	CHECK(settings.gateway.session_rule_count == 3);
-	CHECK_TEXT(text_of(rules[0].key), "agent:*:cron:*");
-	CHECK(rules[0].session_timeout_ms == 600000 && rules[0].tool_timeout_ms == 3600000);
-	CHECK_TEXT(text_of(rules[1].key), "agent:gr\u00fc\u00dfe:*");
-	CHECK(rules[1].session_timeout_ms == 0 && rules[1].tool_timeout_ms == 90000);
-	CHECK_TEXT(text_of(rules[2].key), "*");
-	CHECK(rules[2].session_timeout_ms == 86400000 && rules[2].tool_timeout_ms == 0);
-
-	put(".openclaw/holdfast.json", "{ gateway: { sessions: [] } }");
-	check_loads();
-	CHECK(settings.gateway.session_rule_count == 0);
-}
-
-TEST("there are at most 16 rules for sessions, and a pattern has at most 63 bytes")
-{
-	home_make();
-	put_rules(16, 63);
-	check_loads();
-	CHECK(settings.gateway.session_rule_count == 16);
-	CHECK(strlen(text_of(settings.gateway.session_rules[0].key)) == 63);
-	CHECK(settings.gateway.session_rules[15].session_timeout_ms == 15000);
-
-	put_rules(17, 63);
-	check_refused(
-	    "%/.openclaw/holdfast.json:1:24: gateway.sessions is too long a list, but must be a list of at "
-	    "most 16 objects, such as [{ key: \"agent:*:cron:*\", sessionTimeout: \"10m\" }].");
-	put_rules(1, 64);
-	CHECK(load() == -EBADMSG);
-	CHECK(strstr(why.text, "1:33: gateway.sessions[0].key is \"0000") != NULL);
-	CHECK(strstr(why.text, "a pattern of 1 to 63 bytes") != NULL);
 }
 
 /* --- What must fit together. --- */

@@ -1,0 +1,468 @@
+#include "sentry/session_book.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+
+_Static_assert(OPENCLAW_KEY_MAX == SESSION_KEY_MAX && OPENCLAW_RUN_MAX == SESSION_RUN_MAX &&
+                   OPENCLAW_ID_MAX == SESSION_ID_MAX && OPENCLAW_TOOL_MAX == SESSION_TOOL_MAX,
+    "what the gateway says fits what the judge keeps");
+
+void session_book_clear(struct session_book *book)
+{
+	if (book->table.used > 0) {
+		memset(book->entries, 0, book->table.used * sizeof(book->entries[0]));
+		memset(book->runs, 0, sizeof(book->runs));
+		session_table_clear(&book->table);
+	}
+	book->running = 0;
+	book->watched_ms = book->alive_ms = 0;
+}
+
+void session_book_alive(struct session_book *book, int64_t now_ms)
+{
+	int64_t gap_ms = now_ms - book->alive_ms;
+
+	if (gap_ms <= 0)
+		return;
+	if (book->alive_ms != 0 && gap_ms <= SESSION_BOOK_GAP_MS)
+		book->watched_ms += gap_ms;
+	book->alive_ms = now_ms;
+}
+
+/* --- Which session has which run. --- */
+
+static uint32_t bucket_of(const char *run, size_t length)
+{
+	uint64_t hash = hash_bytes(run, length);
+
+	return (uint32_t)(hash ^ hash >> 32) % SESSIONS_MAX;
+}
+
+static int find_run(const struct session_book *book, const char *run, size_t length)
+{
+	for (uint16_t at = book->runs[bucket_of(run, length)]; at != 0; at = book->entries[at - 1].next_run) {
+		const struct session_entry *entry = &book->entries[at - 1];
+
+		if (strncmp(entry->run, run, length) == 0 && entry->run[length] == '\0')
+			return at - 1;
+	}
+	return -1;
+}
+
+static void set_run(struct session_book *book, int place, const char *run)
+{
+	struct session_entry *entry = &book->entries[place];
+	uint16_t *link;
+
+	if (entry->run[0] != '\0') {
+		link = &book->runs[bucket_of(entry->run, strlen(entry->run))];
+		while (*link != place + 1)
+			link = &book->entries[*link - 1].next_run;
+		*link = entry->next_run;
+	}
+	text_copy(entry->run, sizeof(entry->run), run);
+	entry->next_run = 0;
+	if (*run == '\0')
+		return;
+	link = &book->runs[bucket_of(run, strlen(run))];
+	entry->next_run = *link;
+	*link = (uint16_t)(place + 1);
+}
+
+/* --- Moves. --- */
+
+static void changed(struct session_book *book, struct session_entry *entry)
+{
+	entry->has_changed = book->has_news = true;
+}
+
+static void count(struct session_book *book, int place, bool ran, int64_t now_ms)
+{
+	bool runs = session_entry_runs(&book->entries[place]);
+
+	book->running += (uint32_t)runs - (uint32_t)ran;
+	session_table_touch(&book->table, place, now_ms, runs);
+}
+
+/* A new place is another session's from now on; whoever left it must not be found by its run. */
+static int place_of(struct session_book *book, const char *key, int64_t now_ms)
+{
+	bool is_new;
+	int place = session_table_add(&book->table, key, now_ms, &is_new);
+
+	if (place < 0 || !is_new)
+		return place;
+	set_run(book, place, "");
+	book->entries[place] = (struct session_entry){0};
+	changed(book, &book->entries[place]);
+	return place;
+}
+
+void session_book_moved(struct session_book *book, int place, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+
+	entry->moved_ms = now_ms;
+	entry->moved_watched_ms = book->watched_ms;
+	entry->said_ms = 0; /* the log spoke of the time before */
+	entry->recovery = SESSION_RECOVERY_NONE;
+}
+
+static void forget_tools(struct session_entry *entry)
+{
+	entry->tool_count = 0;
+	entry->has_written_tool = false;
+	entry->tool_began_ms = 0;
+	entry->tool[0] = '\0';
+	entry->work_cpu_ticks = entry->work_io_bytes = 0;
+	entry->work_processes = 0;
+}
+
+static void begin_run(struct session_book *book, int place, const char *run, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+	bool ran = session_entry_runs(entry);
+
+	set_run(book, place, run);
+	forget_tools(entry);
+	entry->by_events = true;
+	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = false;
+	entry->began_ms = now_ms;
+	entry->began_real_ms = 0;
+	entry->denials = entry->queued = 0;
+	changed(book, entry);
+	session_book_moved(book, place, now_ms);
+	count(book, place, ran, now_ms);
+}
+
+void session_book_ended(struct session_book *book, int place, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+	bool ran = session_entry_runs(entry);
+
+	set_run(book, place, "");
+	forget_tools(entry);
+	entry->by_events = entry->is_listed = entry->is_queued = entry->is_locked = entry->is_asking = false;
+	entry->began_real_ms = 0;
+	changed(book, entry);
+	session_book_moved(book, place, now_ms);
+	count(book, place, ran, now_ms);
+}
+
+void session_book_blind(struct session_book *book, int64_t now_ms)
+{
+	book->alive_ms = 0;
+	for (uint32_t i = 0; i < book->table.used; i++)
+		if (book->table.places[i].is_taken && session_entry_runs(&book->entries[i]))
+			session_book_moved(book, (int)i, now_ms);
+}
+
+
+/* --- Events. --- */
+
+static void begin_tool(struct session_book *book, struct session_entry *entry, const struct openclaw_event *event, int64_t now_ms)
+{
+	if (entry->tool_count < SESSION_BOOK_TOOLS)
+		entry->tools[entry->tool_count++] = event->item;
+	if (entry->tool_count == 1)
+		entry->tool_began_ms = now_ms;
+	text_copy(entry->tool, sizeof(entry->tool), event->tool);
+	changed(book, entry);
+}
+
+static void end_tool(struct session_book *book, struct session_entry *entry, const struct openclaw_event *event)
+{
+	uint32_t at = 0;
+
+	while (at < entry->tool_count && entry->tools[at] != event->item)
+		at++;
+	if (at == entry->tool_count)
+		return;
+	entry->tools[at] = entry->tools[--entry->tool_count];
+	if (entry->tool_count == 0)
+		forget_tools(entry);
+	changed(book, entry);
+}
+
+static void follow_run(struct session_book *book, int place, const struct openclaw_event *event, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+
+	session_book_moved(book, place, now_ms);
+	switch (event->what) {
+	case OPENCLAW_TOOL_BEGAN:
+		begin_tool(book, entry, event, now_ms);
+		break;
+	case OPENCLAW_TOOL_ENDED:
+		end_tool(book, entry, event);
+		break;
+	case OPENCLAW_ASKED:
+	case OPENCLAW_ANSWERED:
+		entry->is_asking = event->what == OPENCLAW_ASKED;
+		changed(book, entry);
+		break;
+	case OPENCLAW_ENDED:
+		session_book_ended(book, place, now_ms);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of life; another
+ * run that works is: there is one at a time. */
+static bool begins_run(const struct session_entry *entry, const struct openclaw_event *event)
+{
+	if (event->is_chat || event->what == OPENCLAW_ENDED || event->what == OPENCLAW_NOTHING)
+		return false;
+	return !entry->by_events || event->what != OPENCLAW_PREPARES;
+}
+
+void session_book_event(struct session_book *book, const char *text, size_t length, int64_t now_ms)
+{
+	struct openclaw_event event;
+	struct json_span run;
+	int place;
+
+	session_book_alive(book, now_ms);
+	/* Nearly every event is another word of an answer: of a run that is known, no more than that is read. */
+	if (openclaw_event_run(text, length, &run)) {
+		place = find_run(book, run.bytes, run.length);
+		if (place >= 0) {
+			session_book_moved(book, place, now_ms);
+			return;
+		}
+	}
+	if (!openclaw_event_read(text, length, &event) || event.key[0] == '\0')
+		return;
+	place = place_of(book, event.key, now_ms);
+	if (place < 0)
+		return;
+	if (event.id[0] != '\0')
+		text_copy(book->entries[place].id, sizeof(book->entries[place].id), event.id);
+	if (strcmp(book->entries[place].run, event.run) != 0 || !book->entries[place].by_events) {
+		if (!begins_run(&book->entries[place], &event))
+			return;
+		begin_run(book, place, event.run, now_ms);
+	}
+	follow_run(book, place, &event, now_ms);
+}
+
+/* --- The list. --- */
+
+/* It says that the run is over, and no event has: once may be too early, for it is written down later. */
+static void denied(struct session_book *book, int place, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+
+	if (entry->is_listed || entry->is_queued) {
+		bool ran = session_entry_runs(entry);
+
+		entry->is_listed = entry->is_queued = false;
+		changed(book, entry);
+		count(book, place, ran, now_ms);
+	}
+	if (!entry->by_events)
+		return;
+	entry->denials++;
+	if (entry->denials > 1 && now_ms - entry->moved_ms >= SESSION_BOOK_GONE_MS)
+		session_book_ended(book, place, now_ms);
+}
+
+void session_book_row(struct session_book *book, const struct openclaw_row *row, int64_t now_ms)
+{
+	int place = place_of(book, row->key, now_ms);
+	struct session_entry *entry;
+	bool ran;
+
+	if (place < 0)
+		return;
+	entry = &book->entries[place];
+	text_copy(entry->id, sizeof(entry->id), row->id);
+	if (!row->knows_running)
+		return;
+	if (!row->running && !row->queued) {
+		denied(book, place, now_ms);
+		return;
+	}
+	ran = session_entry_runs(entry);
+	entry->denials = 0;
+	if (entry->is_listed != row->running || entry->is_queued != row->queued ||
+	    entry->began_real_ms != row->started_at_ms)
+		changed(book, entry);
+	if (!ran)
+		session_book_moved(book, place, now_ms);
+	/* Another run than the one that was listed before, and nobody saw it begin. */
+	if (entry->began_real_ms != 0 && entry->began_real_ms != row->started_at_ms) {
+		session_book_ended(book, place, now_ms);
+		ran = false;
+	}
+	entry->is_listed = row->running;
+	entry->is_queued = row->queued;
+	entry->began_real_ms = row->started_at_ms;
+	entry->listed_ms = now_ms;
+	count(book, place, ran, now_ms);
+}
+
+/* --- Files and processes. --- */
+
+/* 2026.2.1 tells no other connection which tools are at work: the last message of a transcript does, and where it
+ * cannot be read, it may be one. */
+void session_book_transcript(
+    struct session_book *book, int place, const struct transcript *transcript, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+	bool has_tool = transcript->is_locked && transcript->exists && transcript->waits != TRANSCRIPT_MODEL;
+
+	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0)
+		session_book_moved(book, place, now_ms);
+	entry->transcript_bytes = transcript->bytes;
+	if (entry->is_locked != transcript->is_locked || has_tool != entry->has_written_tool)
+		changed(book, entry);
+	entry->is_locked = transcript->is_locked;
+	entry->locked_ms = now_ms;
+	if (has_tool == entry->has_written_tool)
+		return;
+	if (!has_tool)
+		forget_tools(entry);
+	entry->has_written_tool = has_tool;
+	if (!has_tool)
+		return;
+	text_copy(entry->tool, sizeof(entry->tool), transcript->tool);
+	entry->tool_began_ms = entry->moved_ms;
+}
+
+void session_book_work(struct session_book *book, int place, const struct tool_work *work, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+	bool is_first = entry->worked_ms == 0 || entry->worked_ms < entry->tool_began_ms;
+	bool is_other = work->cpu_ticks != entry->work_cpu_ticks || work->io_bytes != entry->work_io_bytes ||
+	                work->processes != entry->work_processes;
+
+	/* The first look has nothing to be compared with. */
+	if ((!is_first && is_other) || work->is_partial)
+		session_book_moved(book, place, now_ms);
+	entry->worked_ms = now_ms;
+	entry->work_cpu_ticks = work->cpu_ticks;
+	entry->work_io_bytes = work->io_bytes;
+	entry->work_processes = work->processes;
+}
+
+void session_book_forget(struct session_book *book, int place, int64_t now_ms)
+{
+	/* Told as a session without a run, until it makes room for others. */
+	session_book_ended(book, place, now_ms);
+}
+
+/* --- The log. --- */
+
+static int find_id(const struct session_book *book, const char *id)
+{
+	for (uint32_t i = 0; *id != '\0' && i < book->table.used; i++)
+		if (book->table.places[i].is_taken && strcmp(book->entries[i].id, id) == 0)
+			return (int)i;
+	return -1;
+}
+
+static void take_progressless(struct session_book *book, struct session_entry *entry, const struct openclaw_line *line, int64_t now_ms)
+{
+	entry->said_ms = now_ms;
+	entry->own_quiet_ms = line->progress_age_ms >= 0 ? line->progress_age_ms : line->age_ms;
+	entry->queued = line->queue_depth > 0 ? (uint32_t)line->queue_depth : 0;
+	if (!line->checking)
+		return;
+	entry->recovery = SESSION_RECOVERY_CHECKING;
+	entry->recovery_ms = now_ms;
+	changed(book, entry);
+}
+
+void session_book_line(struct session_book *book, const char *text, size_t length, int64_t now_ms)
+{
+	struct openclaw_line line;
+	int place;
+
+	if (!openclaw_line_read(text, length, &line))
+		return;
+	place = line.run[0] != '\0' ? find_run(book, line.run, strlen(line.run)) : -1;
+	if (place < 0)
+		place = find_id(book, line.id);
+	if (place < 0) {
+		book->unknown_ids += line.id[0] != '\0';
+		return;
+	}
+	switch (line.kind) {
+	case OPENCLAW_LINE_PROGRESSLESS:
+		/* The line names the session by its id; what follows the key is only read behind the key that belongs
+		 * to it. */
+		if (openclaw_line_fits(&line, book->table.places[place].key))
+			take_progressless(book, &book->entries[place], &line, now_ms);
+		break;
+	case OPENCLAW_LINE_RECOVERY:
+	case OPENCLAW_LINE_RECOVERY_OUTCOME:
+		book->entries[place].recovery = SESSION_RECOVERY_CLAIMED;
+		book->entries[place].recovery_ms = now_ms;
+		changed(book, &book->entries[place]);
+		break;
+	case OPENCLAW_LINE_RUN_TIMEOUT:
+	case OPENCLAW_LINE_FAILOVER:
+		session_book_moved(book, place, now_ms);
+		break;
+	default:
+		break;
+	}
+}
+
+/* --- Looks. --- */
+
+int64_t session_book_quiet_ms(const struct session_book *book, int place)
+{
+	const struct session_entry *entry = &book->entries[place];
+
+	return session_entry_runs(entry) ? book->watched_ms - entry->moved_watched_ms : 0;
+}
+
+static enum session_waits waits_of(const struct session_entry *entry)
+{
+	if (!session_entry_runs(entry))
+		return SESSION_IDLE;
+	if (entry->is_asking)
+		return SESSION_WAITS_PERSON;
+	if (entry->is_queued)
+		return SESSION_WAITS_TURN;
+	return session_entry_has_tool(entry) ? SESSION_WAITS_TOOL : SESSION_WAITS_MODEL;
+}
+
+static bool is_fresh(int64_t at_ms, int64_t now_ms)
+{
+	return at_ms != 0 && now_ms - at_ms <= SESSION_BOOK_FRESH_MS;
+}
+
+void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look)
+{
+	const struct session_entry *entry = &book->entries[place];
+
+	*look = (struct session_look){.at_ms = now_ms,
+	    .began_ms = entry->began_ms,
+	    .moved_ms = entry->moved_ms,
+	    .quiet_ms = session_book_quiet_ms(book, place),
+	    .own_quiet_ms = entry->own_quiet_ms,
+	    .recovery_ms = entry->recovery_ms,
+	    .began_real_ms = entry->began_real_ms,
+	    .waits = waits_of(entry),
+	    .recovery = entry->recovery,
+	    .queued = entry->queued};
+	text_copy(look->key, sizeof(look->key), book->table.places[place].key);
+	text_copy(look->id, sizeof(look->id), entry->id);
+	text_copy(look->run, sizeof(look->run), entry->run);
+	text_copy(look->tool, sizeof(look->tool), entry->tool);
+	if (entry->by_events)
+		look->witnesses |= SESSION_WITNESS_EVENTS;
+	if (entry->is_listed && is_fresh(entry->listed_ms, now_ms))
+		look->witnesses |= SESSION_WITNESS_LIST;
+	if (entry->is_locked && is_fresh(entry->locked_ms, now_ms))
+		look->witnesses |= SESSION_WITNESS_LOCK;
+	if (is_fresh(entry->said_ms, now_ms))
+		look->witnesses |= SESSION_WITNESS_LOG;
+}

@@ -1,0 +1,105 @@
+/* What is known of each session: the gateway's event streams, its list, its log and the work of its tools, put
+ * together. No I/O: what was seen comes in, looks come out.
+ *
+ * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that hangs
+ * moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be alive: between
+ * two signs of life that lie no farther apart than SESSION_BOOK_GAP_MS. */
+#ifndef HOLDFAST_SENTRY_SESSION_BOOK_H
+#define HOLDFAST_SENTRY_SESSION_BOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/sessions.h"
+#include "gateway/openclaw_talk.h"
+#include "sentry/tool_work.h"
+#include "sentry/transcript.h"
+
+#define SESSION_BOOK_GAP_MS   15000
+#define SESSION_BOOK_TOOLS    8
+#define SESSION_BOOK_FRESH_MS 45000 /* what the gateway's list or log said counts for so long */
+#define SESSION_BOOK_GONE_MS  10000 /* the list says twice that a run is over, and it is quiet for so long: so it is */
+
+struct session_entry {
+	char run[SESSION_RUN_MAX]; /* "" not known */
+	char id[SESSION_ID_MAX];
+	char tool[SESSION_TOOL_MAX];
+	bool by_events;  /* its run was begun, and not ended, by its events */
+	bool is_listed;  /* the gateway's list said that it runs ... */
+	bool is_queued;  /* ... or is queued */
+	bool is_locked;  /* the gateway holds the lock of its transcript */
+	bool is_asking;  /* a person's approval is awaited */
+	bool has_written_tool; /* its transcript waits for a tool */
+	bool has_changed;      /* since it was last told */
+	uint32_t tool_count, denials;
+	uint64_t tools[SESSION_BOOK_TOOLS]; /* hashes of their calls' ids */
+	int64_t began_ms, moved_ms, tool_began_ms;
+	int64_t moved_watched_ms;       /* the watched clock, when it last moved */
+	int64_t began_real_ms;          /* as the list has it */
+	int64_t listed_ms, locked_ms;   /* when it was last seen to be so */
+	int64_t own_quiet_ms, said_ms;  /* by the gateway's log, and when it said so; said_ms 0: never */
+	int64_t recovery_ms, asked_ms, told_ms;
+	int64_t worked_ms; /* the work of its tools was last looked at */
+	uint64_t work_cpu_ticks, work_io_bytes, transcript_bytes;
+	uint32_t recovery, queued, work_processes;
+	uint16_t next_run; /* with the same hash of the run: a place + 1 */
+};
+
+struct session_book {
+	struct session_table table;
+	int64_t watched_ms, alive_ms; /* the watched clock; the last sign of life, 0: not watched now */
+	uint32_t running;
+	bool has_news;       /* an entry has changed; for the reader to take back */
+	uint64_t nonsense;   /* what came with a wrong shape */
+	uint64_t unknown_ids; /* the log spoke of sessions that are not known */
+	uint16_t runs[SESSIONS_MAX]; /* by hash of the run: a place + 1; 0: none */
+	struct session_entry entries[SESSIONS_MAX];
+};
+
+/* All is forgotten. A book that is all zero is empty. */
+void session_book_clear(struct session_book *book);
+
+/* The gateway was seen to be alive at this moment. Time may not go back. */
+void session_book_alive(struct session_book *book, int64_t now_ms);
+
+/* Nobody listened for a while: what runs may have moved unseen, or be over. */
+void session_book_blind(struct session_book *book, int64_t now_ms);
+
+/* One message of the gateway's WebSocket; anything that is no event of a run is ignored. */
+void session_book_event(struct session_book *book, const char *text, size_t length, int64_t now_ms);
+
+/* One line of the gateway's log. */
+void session_book_line(struct session_book *book, const char *line, size_t length, int64_t now_ms);
+
+/* A row of the gateway's list. */
+void session_book_row(struct session_book *book, const struct openclaw_row *row, int64_t now_ms);
+
+/* The gateway has no session of this key any more; or its run is over, though no event has said so. */
+void session_book_forget(struct session_book *book, int place, int64_t now_ms);
+void session_book_ended(struct session_book *book, int place, int64_t now_ms);
+
+/* What the files of 2026.2.1 and the processes of its tools show. */
+void session_book_transcript(
+    struct session_book *book, int place, const struct transcript *transcript, int64_t now_ms);
+void session_book_work(struct session_book *book, int place, const struct tool_work *work, int64_t now_ms);
+
+/* It moved, by a sign that is not an event of its own. */
+void session_book_moved(struct session_book *book, int place, int64_t now_ms);
+
+static inline bool session_entry_runs(const struct session_entry *entry)
+{
+	return entry->by_events || entry->is_listed || entry->is_queued;
+}
+
+static inline bool session_entry_has_tool(const struct session_entry *entry)
+{
+	return entry->tool_count > 0 || entry->has_written_tool;
+}
+
+/* For so long it was watched and did not move; 0 when it does not run. */
+int64_t session_book_quiet_ms(const struct session_book *book, int place);
+
+void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look);
+
+#endif

@@ -1,0 +1,190 @@
+#include "sentry/sessions.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "process/procfs.h"
+#include "worker/session_policy.h"
+
+#define PACE_MIN_MS 250
+#define PACE_MAX_MS 5000
+#define PACE_PARTS  8     /* of the shortest timeout */
+#define SOON_MS     250   /* what changes is told together with what changes next */
+#define BUSY_MS     10000 /* one that moves is told so often */
+#define LIST_MS     60000 /* the list is not read more often */
+
+/* Short timeouts want quick looks. */
+static int64_t read_pace(const struct sessions_settings *policy)
+{
+	int64_t least_ms = policy->session_timeout_ms;
+
+	if (policy->tool_timeout_ms < least_ms)
+		least_ms = policy->tool_timeout_ms;
+	for (uint32_t i = 0; i < policy->pattern_count; i++) {
+		if (policy->patterns[i].session_timeout_ms < least_ms)
+			least_ms = policy->patterns[i].session_timeout_ms;
+		if (policy->patterns[i].tool_timeout_ms < least_ms)
+			least_ms = policy->patterns[i].tool_timeout_ms;
+	}
+	least_ms /= PACE_PARTS;
+	return least_ms < PACE_MIN_MS ? PACE_MIN_MS : least_ms > PACE_MAX_MS ? PACE_MAX_MS : least_ms;
+}
+
+static void arm(struct sessions_sense *sense, int64_t delay_ms)
+{
+	int64_t due_ms = clock_boot_ms() + delay_ms;
+
+	if (sense->timer.due_ms == 0 || sense->timer.due_ms > due_ms)
+		loop_timer_arm(sense->loop, &sense->timer, due_ms);
+}
+
+/* --- Looks. --- */
+
+static bool is_due(const struct sessions_sense *sense, int place, int64_t now_ms)
+{
+	const struct session_entry *entry = &sense->book.entries[place];
+	int64_t every_ms =
+	    session_book_quiet_ms(&sense->book, place) >= sense->pace_ms ? sense->pace_ms : BUSY_MS;
+
+	return entry->has_changed || (session_entry_runs(entry) && now_ms - entry->told_ms >= every_ms);
+}
+
+static bool send(struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
+{
+	if (looks->count == 0)
+		return true;
+	looks->generation = sense->generation;
+	if (sense->looked(sense, looks) < 0)
+		return false;
+	for (uint32_t i = 0; i < looks->count; i++) {
+		sense->book.entries[places[i]].has_changed = false;
+		sense->book.entries[places[i]].told_ms = now_ms;
+	}
+	looks->count = 0;
+	return true;
+}
+
+/* Returns false when the supervisor does not listen: the rest is told later. */
+static bool tell(struct sessions_sense *sense, int64_t now_ms)
+{
+	static struct message_sessions looks;
+	int places[MESSAGE_LOOKS_MAX];
+
+	looks.count = 0;
+	for (uint32_t i = 0; i < sense->book.table.used; i++) {
+		if (!sense->book.table.places[i].is_taken || !is_due(sense, (int)i, now_ms))
+			continue;
+		places[looks.count] = (int)i;
+		session_book_look(&sense->book, (int)i, now_ms, &looks.looks[looks.count++]);
+		if (looks.count == MESSAGE_LOOKS_MAX && !send(sense, &looks, places, now_ms))
+			return false;
+	}
+	return send(sense, &looks, places, now_ms);
+}
+
+/* --- The turn. --- */
+
+static void log_line(struct log_follow *log, const char *line, size_t length)
+{
+	struct sessions_sense *sense = log->context;
+
+	session_book_line(&sense->book, line, length, clock_boot_ms());
+}
+
+static void look(struct loop_timer *timer)
+{
+	struct sessions_sense *sense = timer->context;
+	int64_t now_ms = clock_boot_ms();
+	bool told;
+
+	if (sense->is_up)
+		session_book_alive(&sense->book, link_heard_ms(sense->link));
+	log_follow_poll(&sense->log, clock_real_ms());
+	sessions_walk(sense, now_ms);
+	if (sense->book.unknown_ids != sense->unknown_ids && now_ms - sense->listed_ms >= LIST_MS)
+		sessions_list(sense);
+	sessions_ask(sense, now_ms);
+	sense->book.has_news = false;
+	told = tell(sense, now_ms);
+	if (sense->book.running > 0)
+		arm(sense, sense->pace_ms);
+	if (!told)
+		arm(sense, SOON_MS);
+}
+
+void sessions_sense_event(struct sessions_sense *sense, const char *text, size_t length)
+{
+	if (sense->generation == 0)
+		return;
+	session_book_event(&sense->book, text, length, link_heard_ms(sense->link));
+	if (sense->book.has_news)
+		arm(sense, SOON_MS);
+}
+
+void sessions_sense_link_changed(struct sessions_sense *sense)
+{
+	bool is_up = sense->link->state == LINK_UP;
+
+	if (sense->generation == 0 || is_up == sense->is_up)
+		return;
+	sense->is_up = is_up;
+	sense->is_asking = false; /* what was under way has ended with the connection, or is not ours */
+	session_book_blind(&sense->book, clock_boot_ms());
+	if (!is_up)
+		return;
+	sessions_list(sense);
+	arm(sense, SOON_MS);
+}
+
+/* A supervisor that is new knows nothing yet. */
+static void tell_all(struct sessions_sense *sense)
+{
+	for (uint32_t i = 0; i < sense->book.table.used; i++)
+		sense->book.entries[i].has_changed = sense->book.table.places[i].is_taken;
+}
+
+static bool find_variable(void *context, const char *name, char *value, size_t size)
+{
+	const struct sessions_sense *sense = context;
+
+	return procfs_variable(sense->pid, name, value, size) > 0;
+}
+
+void sessions_sense_init(struct sessions_sense *sense)
+{
+	session_policy_read(sense->settings, &sense->policy);
+	sense->pace_ms = read_pace(&sense->policy);
+	sense->timer = (struct loop_timer){.callback = look, .context = sense};
+	sense->environment = (struct token_environment){find_variable, sense};
+	sense->log.settings = sense->settings;
+	sense->log.environment = &sense->environment;
+	sense->log.line = log_line;
+	sense->log.context = sense;
+	log_follow_init(&sense->log);
+}
+
+void sessions_sense_start(struct sessions_sense *sense, const struct message_gateway *gateway)
+{
+	if (sense->generation == gateway->generation)
+		return;
+	sessions_sense_stop(sense);
+	/* After a supervisor's death the gateway is the same, and so are its runs. */
+	if (sense->book_generation == gateway->generation)
+		tell_all(sense);
+	else
+		session_book_clear(&sense->book);
+	sense->generation = sense->book_generation = gateway->generation;
+	sense->pid = gateway->pid;
+	sense->start_time = gateway->start_time;
+	sense->unknown_ids = sense->book.unknown_ids;
+	log_follow_start(&sense->log, clock_real_ms());
+	sessions_sense_link_changed(sense);
+}
+
+void sessions_sense_stop(struct sessions_sense *sense)
+{
+	loop_timer_arm(sense->loop, &sense->timer, 0);
+	log_follow_stop(&sense->log);
+	sense->generation = 0;
+	sense->is_up = sense->is_asking = sense->is_listing = false;
+}

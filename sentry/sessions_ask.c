@@ -1,0 +1,271 @@
+/* What the gateway is asked about its sessions, and what its files and processes show of them. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "format/json_write.h"
+#include "sentry/sessions.h"
+#include "sentry/tool_work.h"
+#include "sentry/transcript.h"
+
+#define PROTOCOL_WITH_STATES 4 /* from it on the list says what runs */
+#define ASK_TIMEOUT_MS       10000
+#define ASK_BYTES            1024
+#define ASKED_AGAIN_MS       30000 /* of one that is far from its timeout */
+#define LIST_ROWS            25    /* 2 kB each in 2026.9.6 */
+#define LIST_ROWS_OLD        200   /* 0.4 kB each in 2026.2.1, which cannot go on from where it was */
+#define LIST_MAX             2000
+#define WALK_MS              5000
+#define WALKED_MAX           16
+#define UNLOCKED_GONE_MS     60000 /* a run without a lock for so long is none */
+
+static bool has_states(const struct sessions_sense *sense)
+{
+	return sense->link->hello.protocol >= PROTOCOL_WITH_STATES;
+}
+
+static int64_t limit_of(const struct sessions_sense *sense, int place)
+{
+	bool has_tool = session_entry_has_tool(&sense->book.entries[place]);
+
+	return sessions_limit_ms(&sense->policy, sense->book.table.places[place].key,
+	    has_tool ? SESSION_WAITS_TOOL : SESSION_WAITS_MODEL);
+}
+
+/* --- The list. --- */
+
+static link_answered list_came;
+
+static void write_list(const struct sessions_sense *sense, struct text *text)
+{
+	json_write_begin(text, '{');
+	json_write_key(text, "limit");
+	json_write_unsigned(text, sense->list_limit);
+	if (has_states(sense)) {
+		json_write_key(text, "offset");
+		json_write_unsigned(text, sense->list_offset);
+	}
+	json_write_end(text, '}');
+}
+
+static void read_on(struct sessions_sense *sense)
+{
+	char bytes[ASK_BYTES];
+	struct text text;
+
+	text_init(&text, bytes, sizeof(bytes));
+	write_list(sense, &text);
+	sense->is_asking =
+	    link_request(sense->link, "sessions.list", bytes, ASK_TIMEOUT_MS, list_came, sense) == 0;
+	sense->is_listing = sense->is_asking;
+}
+
+/* Returns how many rows there were; -1: it is no list. */
+static int read_rows(struct sessions_sense *sense, const struct link_frame *frame)
+{
+	const struct json_value *rows =
+	    frame->payload != NULL ? json_find(frame->document, frame->payload, "sessions") : NULL;
+	struct openclaw_row row;
+	int count = 0;
+
+	if (rows == NULL || rows->type != JSON_ARRAY)
+		return -1;
+	for (const struct json_value *value = json_first(frame->document, rows); value != NULL;
+	     value = json_next(frame->document, value), count++) {
+		if (openclaw_row_read(frame->document, value, &row))
+			session_book_row(&sense->book, &row, clock_boot_ms());
+		else
+			sense->book.nonsense++;
+	}
+	return count;
+}
+
+static bool has_more(const struct link_frame *frame)
+{
+	const struct json_value *more = json_find(frame->document, frame->payload, "hasMore");
+
+	return more != NULL && more->type == JSON_BOOL && more->boolean;
+}
+
+static void list_came(struct link *link, int result, const struct link_frame *frame, void *context)
+{
+	struct sessions_sense *sense = context;
+	bool goes_on = false;
+	int count = 0;
+
+	(void)link;
+	sense->is_asking = sense->is_listing = false;
+	if (result == -EMSGSIZE && sense->list_limit > 1) { /* too many at once for us */
+		sense->list_limit /= 2;
+		goes_on = true;
+	} else if (result == 0) {
+		session_book_alive(&sense->book, clock_boot_ms());
+		count = frame->ok ? read_rows(sense, frame) : -1;
+		sense->book.nonsense += count < 0;
+		sense->list_offset += count > 0 ? (uint32_t)count : 0;
+		goes_on = count > 0 && has_states(sense) && has_more(frame) && sense->list_offset < LIST_MAX;
+	}
+	if (goes_on)
+		read_on(sense);
+}
+
+void sessions_list(struct sessions_sense *sense)
+{
+	if (sense->is_asking || sense->link->state != LINK_UP)
+		return;
+	sense->list_offset = 0;
+	sense->list_limit = has_states(sense) ? LIST_ROWS : LIST_ROWS_OLD;
+	sense->listed_ms = clock_boot_ms();
+	sense->unknown_ids = sense->book.unknown_ids;
+	read_on(sense);
+}
+
+/* --- One session. --- */
+
+/* Whether the gateway is to be asked about it: a first time when it falls silent, now and then, and often when its
+ * timeout is near. */
+static bool wants_asking(const struct sessions_sense *sense, int place, int64_t now_ms)
+{
+	const struct session_entry *entry = &sense->book.entries[place];
+	int64_t quiet_ms = session_book_quiet_ms(&sense->book, place), since_ms = now_ms - entry->asked_ms;
+
+	if (!session_entry_runs(entry) || quiet_ms < sense->pace_ms || since_ms < sense->pace_ms)
+		return false;
+	return entry->asked_ms < entry->moved_ms || since_ms >= ASKED_AGAIN_MS ||
+	       quiet_ms >= limit_of(sense, place) / 2;
+}
+
+/* The one that was asked about longest ago; else, as a sign of life, the most silent one. */
+static int choose(const struct sessions_sense *sense, int64_t now_ms)
+{
+	const struct session_book *book = &sense->book;
+	bool needs_sign = now_ms - book->alive_ms >= sense->pace_ms;
+	int chosen = -1, silent = -1;
+
+	for (int i = 0; i < (int)book->table.used; i++) {
+		if (!book->table.places[i].is_taken || !session_entry_runs(&book->entries[i]))
+			continue;
+		if (wants_asking(sense, i, now_ms) &&
+		    (chosen < 0 || book->entries[i].asked_ms < book->entries[chosen].asked_ms))
+			chosen = i;
+		if (silent < 0 || book->entries[i].moved_watched_ms < book->entries[silent].moved_watched_ms)
+			silent = i;
+	}
+	return chosen >= 0 ? chosen : needs_sign ? silent : -1;
+}
+
+/* 2026.2.1 says in no answer what runs; it locks the transcript of each session that does. */
+static void look_at_transcript(struct sessions_sense *sense, int place, int64_t now_ms)
+{
+	const struct settings *settings = sense->settings;
+	struct transcript transcript;
+	char agent[TRANSCRIPT_AGENT_MAX];
+
+	if (!transcript_agent(sense->book.table.places[place].key, agent) ||
+	    transcript_read(settings_string(settings, settings->gateway.state_directory), agent,
+	        sense->book.entries[place].id, sense->pid, &transcript) < 0)
+		return;
+	session_book_transcript(&sense->book, place, &transcript, now_ms);
+	if (!transcript.is_locked && session_book_quiet_ms(&sense->book, place) >= UNLOCKED_GONE_MS)
+		session_book_ended(&sense->book, place, now_ms);
+}
+
+static link_answered session_came;
+
+static void write_question(const struct sessions_sense *sense, int place, struct text *text)
+{
+	json_write_begin(text, '{');
+	json_write_key(text, has_states(sense) ? "key" : "search");
+	json_write_string(text, sense->book.table.places[place].key);
+	if (!has_states(sense)) {
+		json_write_key(text, "limit");
+		json_write_integer(text, LIST_ROWS);
+	}
+	json_write_end(text, '}');
+}
+
+void sessions_ask(struct sessions_sense *sense, int64_t now_ms)
+{
+	char bytes[ASK_BYTES];
+	struct text text;
+	int place;
+
+	if (sense->is_asking || !sense->is_up || sense->link->state != LINK_UP || sense->book.running == 0)
+		return;
+	place = choose(sense, now_ms);
+	if (place < 0)
+		return;
+	sense->book.entries[place].asked_ms = now_ms;
+	text_copy(sense->asked_key, sizeof(sense->asked_key), sense->book.table.places[place].key);
+	if (!has_states(sense))
+		look_at_transcript(sense, place, now_ms);
+	text_init(&text, bytes, sizeof(bytes));
+	write_question(sense, place, &text);
+	sense->is_asking = !text.truncated &&
+	                   link_request(sense->link, has_states(sense) ? "sessions.describe" : "sessions.list",
+	                       bytes, ASK_TIMEOUT_MS, session_came, sense) == 0;
+}
+
+static void read_session(struct sessions_sense *sense, const struct link_frame *frame)
+{
+	const struct json_value *value =
+	    frame->payload != NULL ? json_find(frame->document, frame->payload, "session") : NULL;
+	int place = session_table_find(&sense->book.table, sense->asked_key);
+	struct openclaw_row row;
+
+	if (value != NULL && value->type == JSON_NULL && place >= 0)
+		session_book_forget(&sense->book, place, clock_boot_ms());
+	else if (value != NULL && openclaw_row_read(frame->document, value, &row) &&
+	         strcmp(row.key, sense->asked_key) == 0)
+		session_book_row(&sense->book, &row, clock_boot_ms());
+	else
+		sense->book.nonsense++;
+}
+
+static void session_came(struct link *link, int result, const struct link_frame *frame, void *context)
+{
+	struct sessions_sense *sense = context;
+
+	(void)link;
+	sense->is_asking = false;
+	if (result != 0)
+		return;
+	session_book_alive(&sense->book, clock_boot_ms());
+	if (!frame->ok)
+		sense->book.nonsense++;
+	else if (has_states(sense))
+		read_session(sense, frame);
+	else if (read_rows(sense, frame) < 0)
+		sense->book.nonsense++;
+	sessions_ask(sense, clock_boot_ms()); /* the next one that is due */
+}
+
+/* --- The work of tools. --- */
+
+/* Tools that have been silent for a while: what their processes do counts as progress. */
+void sessions_walk(struct sessions_sense *sense, int64_t now_ms)
+{
+	const struct tool_work_gateway gateway = {
+	    sense->facts, sense->pid, sense->start_time, sense->settings->instance};
+	struct tool_work works[WALKED_MAX];
+	int places[WALKED_MAX];
+	uint32_t count = 0;
+
+	if (now_ms - sense->walked_ms < (sense->pace_ms < WALK_MS ? sense->pace_ms : WALK_MS))
+		return;
+	for (uint32_t i = 0; i < sense->book.table.used && count < WALKED_MAX; i++) {
+		const struct session_entry *entry = &sense->book.entries[i];
+
+		if (!sense->book.table.places[i].is_taken || !session_entry_has_tool(entry) ||
+		    session_book_quiet_ms(&sense->book, (int)i) < limit_of(sense, (int)i) / 4)
+			continue;
+		works[count] = (struct tool_work){.began_ms = entry->tool_began_ms};
+		places[count++] = (int)i;
+	}
+	if (count == 0)
+		return;
+	sense->walked_ms = now_ms;
+	tool_work_read(&gateway, works, count);
+	for (uint32_t i = 0; i < count; i++)
+		session_book_work(&sense->book, places[i], &works[i], now_ms);
+}
