@@ -137,6 +137,7 @@ struct control_sessions {
 	char sentence[CONTROL_SENTENCE_MAX];
 	uint32_t known, running, stuck; /* of all of them */
 	uint64_t left;                  /* idle ones that made room for others */
+	uint64_t strange;               /* what the gateway said of its sessions and made no sense */
 	uint32_t next; /* the next part is asked for with this, and it grows; 0: there is none */
 	uint32_t count;
 	struct control_session rows[CONTROL_SESSIONS_ROWS];

@@ -169,6 +169,7 @@ struct message_validated {
 /* Looks at sessions: each that runs is looked at every few seconds, and every one whose state changes. */
 struct message_sessions {
 	uint64_t generation;
+	uint64_t strange; /* answers, events and lines that made no sense, so far */
 	uint32_t count;
 	struct session_look looks[MESSAGE_LOOKS_MAX];
 };

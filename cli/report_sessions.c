@@ -213,6 +213,7 @@ void report_sessions_json(const struct control_sessions *reply, const struct con
 	member_number(&text, "running", reply->running);
 	member_number(&text, "stuck", reply->stuck);
 	member_number(&text, "left", reply->left);
+	member_number(&text, "strange", reply->strange);
 	json_write_key(&text, "sessions");
 	json_write_begin(&text, '[');
 	fputs(data, stdout);

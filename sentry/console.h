@@ -22,7 +22,7 @@ struct console {
 	void (*line_found)(struct console *console, const char *line);
 	/* At most every 5 s, and only then: what the file lost. */
 	void (*lines_lost)(struct console *console, const struct sink_losses *losses);
-	const char *phrases[8]; /* NULL: none */
+	const char *phrases[12]; /* NULL: none */
 	void *context;
 
 	struct loop_source source; /* fd -1: there is nothing to read from */

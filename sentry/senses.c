@@ -223,8 +223,12 @@ void senses_line(struct senses *senses, const char *line)
 	autopsy_line(&senses->autopsy, line);
 	if (inspector_read_address(line, &port, path) && port != senses->gateway.port)
 		senses->pulse.inspector_port = port;
-	if (senses->gateway.generation != 0)
-		signs_line(&senses->signs, line);
+	if (senses->gateway.generation == 0)
+		return;
+	/* Anybody's output may be on the console: it is a reason to look, and no witness. */
+	if (senses->facts->stuck_phrase != NULL && strstr(line, senses->facts->stuck_phrase) != NULL)
+		sessions_sense_hint(&senses->sessions);
+	signs_line(&senses->signs, line);
 }
 
 /* Autopsy */

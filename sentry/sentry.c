@@ -321,6 +321,8 @@ static void choose_phrases(struct sentry *sentry)
 
 	if (sentry->facts->listening_phrase != NULL)
 		phrases[count++] = sentry->facts->listening_phrase;
+	if (sentry->facts->stuck_phrase != NULL)
+		phrases[count++] = sentry->facts->stuck_phrase;
 	if (sentry->facts->channels_off_phrase != NULL)
 		phrases[count++] = sentry->facts->channels_off_phrase;
 	if (sentry->facts->opens_inspector)

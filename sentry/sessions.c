@@ -49,13 +49,20 @@ static bool is_due(const struct sessions_sense *sense, int place, int64_t now_ms
 	return entry->has_changed || (session_entry_runs(entry) && now_ms - entry->told_ms >= every_ms);
 }
 
+static uint64_t count_strange(const struct sessions_sense *sense)
+{
+	return sense->book.nonsense + sense->book.table.refused + sense->log.oversized;
+}
+
 static bool send(struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
 {
-	if (looks->count == 0)
+	if (looks->count == 0 && count_strange(sense) == sense->strange_told)
 		return true;
 	looks->generation = sense->generation;
+	looks->strange = count_strange(sense);
 	if (sense->looked(sense, looks) < 0)
 		return false;
+	sense->strange_told = looks->strange;
 	for (uint32_t i = 0; i < looks->count; i++) {
 		sense->book.entries[places[i]].has_changed = false;
 		sense->book.entries[places[i]].told_ms = now_ms;
@@ -119,6 +126,14 @@ void sessions_sense_event(struct sessions_sense *sense, const char *text, size_t
 	session_book_event(&sense->book, text, length, link_heard_ms(sense->link));
 	if (sense->book.has_news)
 		arm(sense, SOON_MS);
+}
+
+void sessions_sense_hint(struct sessions_sense *sense)
+{
+	if (sense->generation == 0 || clock_boot_ms() - sense->listed_ms < LIST_MS)
+		return;
+	sessions_list(sense);
+	arm(sense, SOON_MS);
 }
 
 void sessions_sense_link_changed(struct sessions_sense *sense)

@@ -39,6 +39,7 @@ struct sessions_sense {
 	bool is_asking;  /* one request is under way */
 	bool is_listing; /* the list is being read, from `list_offset` on */
 	uint32_t list_offset, list_limit;
+	uint64_t strange_told;
 	uint64_t unknown_ids; /* of the book, when the list was last read */
 	char asked_key[SESSION_KEY_MAX];
 };
@@ -51,6 +52,9 @@ void sessions_sense_stop(struct sessions_sense *sense);
 
 /* The link is in another state than before, perhaps. */
 void sessions_sense_link_changed(struct sessions_sense *sense);
+
+/* Something speaks of a stuck session: a reason to look soon. */
+void sessions_sense_hint(struct sessions_sense *sense);
 
 /* An event came on the link. `text` may be its beginning only. */
 void sessions_sense_event(struct sessions_sense *sense, const char *text, size_t length);

@@ -348,6 +348,7 @@ void sessions_said(struct supervisor *supervisor, const struct message *message)
 		return;
 	sessions_follow(supervisor);
 	if (message->type == MESSAGE_SESSIONS) {
+		supervisor->sessions.strange = message->sessions.strange;
 		looked(supervisor, &message->sessions);
 		return;
 	}
@@ -433,6 +434,7 @@ void sessions_reply(const struct supervisor *supervisor, uint32_t after, struct 
 	reply->running = count_running(sessions);
 	reply->stuck = sessions->stuck;
 	reply->left = sessions->table.left;
+	reply->strange = supervisor->sessions.strange;
 	for (uint32_t i = after; i < sessions->table.used; i++) {
 		if (!sessions->table.places[i].is_taken)
 			continue;

@@ -135,6 +135,7 @@ struct supervisor {
 		struct sessions_settings settings;
 		struct sessions sessions;
 		struct loop_timer timer; /* while any is stuck */
+		uint64_t strange;        /* as the sentry counts it */
 		char answer[256];        /* to the last abort: the gateway's own words */
 	} sessions;
 
