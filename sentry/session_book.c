@@ -5,6 +5,8 @@
 #include "base/hash.h"
 #include "base/text.h"
 
+#define UNLOCKED_LOOKS 2
+
 _Static_assert(OPENCLAW_KEY_MAX == SESSION_KEY_MAX && OPENCLAW_RUN_MAX == SESSION_RUN_MAX &&
                    OPENCLAW_ID_MAX == SESSION_ID_MAX && OPENCLAW_TOOL_MAX == SESSION_TOOL_MAX,
     "what the gateway says fits what the judge keeps");
@@ -128,7 +130,8 @@ static void begin_run(struct session_book *book, int place, const char *run, int
 	set_run(book, place, run);
 	forget_tools(entry);
 	entry->by_events = true;
-	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = false;
+	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = entry->was_locked = false;
+	entry->unlocked = 0;
 	entry->began_ms = now_ms;
 	entry->began_real_ms = 0;
 	entry->denials = entry->queued = 0;
@@ -321,8 +324,16 @@ void session_book_transcript(
 	entry->transcript_bytes = transcript->bytes;
 	if (entry->is_locked != transcript->is_locked || has_tool != entry->has_written_tool)
 		changed(book, entry);
+	entry->unlocked = transcript->is_locked ? 0 : entry->unlocked + 1;
+	entry->was_locked |= transcript->is_locked;
 	entry->is_locked = transcript->is_locked;
 	entry->locked_ms = now_ms;
+	/* A run that is aborted there ends without an event. Between two attempts of a run the lock is free for a
+	 * moment: once is not enough; and a run that goes on all the same begins anew here with its next event. */
+	if (entry->was_locked && entry->unlocked >= UNLOCKED_LOOKS) {
+		session_book_ended(book, place, now_ms);
+		return;
+	}
 	if (has_tool == entry->has_written_tool)
 		return;
 	if (!has_tool)

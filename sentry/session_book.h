@@ -29,10 +29,11 @@ struct session_entry {
 	bool is_listed;  /* the gateway's list said that it runs ... */
 	bool is_queued;  /* ... or is queued */
 	bool is_locked;  /* the gateway holds the lock of its transcript */
+	bool was_locked; /* ... in this run */
 	bool is_asking;  /* a person's approval is awaited */
 	bool has_written_tool; /* its transcript waits for a tool */
 	bool has_changed;      /* since it was last told */
-	uint32_t tool_count, denials;
+	uint32_t tool_count, denials, unlocked; /* denials, unlocked: looks in a row */
 	uint64_t tools[SESSION_BOOK_TOOLS]; /* hashes of their calls' ids */
 	int64_t began_ms, moved_ms, tool_began_ms;
 	int64_t moved_watched_ms;       /* the watched clock, when it last moved */
