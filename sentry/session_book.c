@@ -363,8 +363,8 @@ void session_book_work(struct session_book *book, int place, const struct tool_w
 
 void session_book_forget(struct session_book *book, int place, int64_t now_ms)
 {
-	/* Told as a session without a run, until it makes room for others. */
 	session_book_ended(book, place, now_ms);
+	book->entries[place].is_gone = true;
 }
 
 /* --- The log. --- */
@@ -427,6 +427,18 @@ void session_book_line(struct session_book *book, const char *text, size_t lengt
 
 /* --- Looks. --- */
 
+void session_book_told(struct session_book *book, int place, int64_t now_ms)
+{
+	struct session_entry *entry = &book->entries[place];
+
+	entry->has_changed = false;
+	entry->told_ms = now_ms;
+	if (!entry->is_gone)
+		return;
+	session_table_remove(&book->table, place);
+	*entry = (struct session_entry){0};
+}
+
 int64_t session_book_quiet_ms(const struct session_book *book, int place)
 {
 	const struct session_entry *entry = &book->entries[place];
@@ -463,6 +475,7 @@ void session_book_look(const struct session_book *book, int place, int64_t now_m
 	    .began_real_ms = entry->began_real_ms,
 	    .waits = waits_of(entry),
 	    .recovery = entry->recovery,
+	    .gone = entry->is_gone,
 	    .queued = entry->queued};
 	text_copy(look->key, sizeof(look->key), book->table.places[place].key);
 	text_copy(look->id, sizeof(look->id), entry->id);

@@ -32,6 +32,7 @@ struct session_entry {
 	bool was_locked; /* ... in this run */
 	bool is_asking;  /* a person's approval is awaited */
 	bool has_written_tool; /* its transcript waits for a tool */
+	bool is_gone;          /* the gateway does not have it any more: it leaves once that is told */
 	bool has_changed;      /* since it was last told */
 	uint32_t tool_count, denials, unlocked; /* denials, unlocked: looks in a row */
 	uint64_t tools[SESSION_BOOK_TOOLS]; /* hashes of their calls' ids */
@@ -100,6 +101,9 @@ static inline bool session_entry_has_tool(const struct session_entry *entry)
 
 /* For so long it was watched and did not move; 0 when it does not run. */
 int64_t session_book_quiet_ms(const struct session_book *book, int place);
+
+/* The supervisor knows how it is. */
+void session_book_told(struct session_book *book, int place, int64_t now_ms);
 
 void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look);
 

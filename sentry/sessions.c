@@ -63,10 +63,8 @@ static bool send(struct sessions_sense *sense, struct message_sessions *looks, c
 	if (sense->looked(sense, looks) < 0)
 		return false;
 	sense->strange_told = looks->strange;
-	for (uint32_t i = 0; i < looks->count; i++) {
-		sense->book.entries[places[i]].has_changed = false;
-		sense->book.entries[places[i]].told_ms = now_ms;
-	}
+	for (uint32_t i = 0; i < looks->count; i++)
+		session_book_told(&sense->book, places[i], now_ms);
 	looks->count = 0;
 	return true;
 }

@@ -106,7 +106,8 @@ def only_the_first_old(place):
 
 @test("2026.9.6: a session that hangs in a tool is aborted after toolTimeout, and its process is gone")
 def hung_in_a_tool(place):
-    with Home(place, NEW, SETTINGS) as home:
+    settings = {"gateway": {**SETTINGS["gateway"], "notifyChat": True}}
+    with Home(place, NEW, settings) as home:
         home.model.command = "sleep 98765"
         home.model.manners = {"TOOL": "tool"}
         home.run()
@@ -121,6 +122,7 @@ def hung_in_a_tool(place):
             wait_for(lambda: not processes_of("sleep 98765"), "end of the tool's process", 20)
             home.model.manners.clear()
         with home.client() as client:
+            expect(any("made no progress" in text for _, text in client.history(KEY + "tool")), "the chat was told")
             expect_equal(client.answer(client.chat("and now?", KEY + "tool")["runId"]), "Done.", "its next message")
         return (f"found after {quiet_s:.1f} s (limit {TOOL_S} s), recovered {seconds_between(stuck, recovered):.1f} s later, "
                 f"its process gone")
