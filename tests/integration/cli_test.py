@@ -1213,7 +1213,7 @@ def _(place):
 def _(place):
     row = [a_session("agent:main:main")]
     for part in (lambda after: a_part(row, next_part=after or 1), lambda after: a_part(row, count=17),
-                 lambda after: a_part(row * ROWS, next_part=after + 1)):
+                 lambda after: a_part(row * ROWS, next_part=after + 1), lambda after: a_part([], next_part=after or 1)):
         with a_list(place, part):
             result = place.run("sessions")
             expect(result.returncode == 1 and not result.stdout, result)
