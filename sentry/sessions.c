@@ -54,7 +54,8 @@ static uint64_t count_strange(const struct sessions_sense *sense)
 	return sense->book.nonsense + sense->book.table.refused + sense->log.oversized;
 }
 
-static bool send(struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
+static bool send(
+    struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
 {
 	if (looks->count == 0 && count_strange(sense) == sense->strange_told)
 		return true;
