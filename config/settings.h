@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 #define SETTINGS_MAGIC         0x484f4c44u
-#define SETTINGS_VERSION       2u
+#define SETTINGS_VERSION       3u
 #define SETTINGS_ARGUMENTS_MAX 64
 #define SETTINGS_VARIABLES_MAX 64
 #define SETTINGS_SECRETS_MAX   64
@@ -69,7 +69,7 @@ struct settings {
 		int64_t stop_timeout_ms;
 		int64_t session_timeout_ms, tool_timeout_ms;
 		struct {
-			bool on_crash, on_hang, on_stuck_sessions, on_memory;
+			bool on_crash, on_hang, on_stuck_sessions, on_memory, on_dead_channel;
 			uint32_t threshold;
 		} auto_restart;
 		bool config_fallback;
