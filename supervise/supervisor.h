@@ -12,6 +12,7 @@
 #include "channel/control.h"
 #include "channel/message.h"
 #include "config/settings.h"
+#include "core/channels.h"
 #include "core/health.h"
 #include "core/memory.h"
 #include "core/orphans.h"
@@ -129,6 +130,11 @@ struct supervisor {
 		bool was_paused;
 		struct loop_timer silence; /* no look has come for too long */
 	} health;
+
+	struct {
+		struct channels_settings settings;
+		struct channels channels;
+	} channels;
 
 	int state_fd, runtime_fd, lock_fd, record_fd;
 	bool is_trial;
@@ -331,6 +337,11 @@ void health_write_evidence(
 /* Adds ": no answer for 45 s, and its main thread never paused" to a sentence; nothing where there is none.
  */
 void health_describe(const struct supervisor *supervisor, struct text *text);
+
+/* channels.c */
+void channels_prepare(struct supervisor *supervisor);
+/* What the sentry says of the gateway's channels. */
+void channels_said(struct supervisor *supervisor, const struct message *message);
 
 /* console.c */
 int console_open(struct supervisor *supervisor, struct error *why);
