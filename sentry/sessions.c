@@ -54,7 +54,7 @@ static uint64_t count_strange(const struct sessions_sense *sense)
 	return sense->book.nonsense + sense->book.table.refused + sense->log.oversized;
 }
 
-static bool send(
+static bool say(
     struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
 {
 	if (looks->count == 0 && count_strange(sense) == sense->strange_told)
@@ -74,7 +74,7 @@ static bool send(
 static bool tell(struct sessions_sense *sense, int64_t now_ms)
 {
 	static struct message_sessions looks;
-	int places[MESSAGE_LOOKS_MAX];
+	int places[MESSAGE_LOOKS_MAX] = {0};
 
 	looks.count = 0;
 	for (uint32_t i = 0; i < sense->book.table.used; i++) {
@@ -82,10 +82,10 @@ static bool tell(struct sessions_sense *sense, int64_t now_ms)
 			continue;
 		places[looks.count] = (int)i;
 		session_book_look(&sense->book, (int)i, now_ms, &looks.looks[looks.count++]);
-		if (looks.count == MESSAGE_LOOKS_MAX && !send(sense, &looks, places, now_ms))
+		if (looks.count == MESSAGE_LOOKS_MAX && !say(sense, &looks, places, now_ms))
 			return false;
 	}
-	return send(sense, &looks, places, now_ms);
+	return say(sense, &looks, places, now_ms);
 }
 
 /* --- The turn. --- */
