@@ -81,7 +81,6 @@ struct session_look {
 
 struct sessions_settings {
 	int64_t session_timeout_ms, tool_timeout_ms;
-	bool restarts; /* autoRestart.onStuckSessions */
 	uint32_t threshold;
 	uint32_t pattern_count;
 	struct session_pattern {
