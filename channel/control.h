@@ -31,7 +31,7 @@ enum control_verb {
 	CONTROL_RESUME,
 	CONTROL_RELOAD,  /* the answer comes when it is done, at most CONTROL_CHANGE_MS later */
 	CONTROL_UPGRADE, /* the same; `holdfast_path` and `supervise_path`: the new programs */
-	CONTROL_ABORT,    /* `session`: its key; the answer comes when it is asked for, not when it is proved */
+	CONTROL_ABORT, /* `session`: its key; the answer comes when it is asked for, not when it is proved */
 	CONTROL_SESSIONS, /* answered by struct control_sessions */
 	CONTROL_VERB_COUNT
 };
@@ -121,9 +121,9 @@ struct control_reply {
 struct control_session {
 	char key[SESSION_KEY_MAX];
 	char id[SESSION_ID_MAX], run[SESSION_RUN_MAX], tool[SESSION_TOOL_MAX];
-	char state[16]; /* "idle", "running"; "stuck", "aborting", "verifying", "failed" */
-	char waits[16]; /* for what: "model", "tool", "approval", "queue"; "" */
-	int64_t age_ms; /* of its run */
+	char state[16];   /* "idle", "running"; "stuck", "aborting", "verifying", "failed" */
+	char waits[16];   /* for what: "model", "tool", "approval", "queue"; "" */
+	int64_t age_ms;   /* of its run */
 	int64_t quiet_ms; /* since its last progress */
 	int64_t limit_ms; /* stuck when quiet_ms reaches it; -1: never */
 	uint32_t witnesses, attempts, queued;
