@@ -113,16 +113,17 @@ struct session {
 	enum session_state state;
 	struct session_look look; /* the last one */
 	char judged_run[SESSION_RUN_MAX];
+	char judged_id[SESSION_ID_MAX];
+	int64_t judged_at_ms;    /* when the look was taken that it was judged by */
 	int64_t judged_began_ms; /* of the run that was judged; 0: not known */
 	int64_t judged_began_real_ms;
 	int64_t stuck_ms; /* judged then */
 	int64_t limit_ms; /* ... against this */
-	int64_t asked_ms; /* the abort under way, or the last */
 	int64_t due_ms;   /* ABORTING, VERIFYING: patience ends; STUCK, FAILED: the abort may be asked */
 	uint32_t attempts;
 	uint32_t outcome; /* enum abort_outcome: of the last attempt */
-	uint64_t serial;  /* of the abort under way */
-	bool by_person;   /* a person asked for it */
+	uint64_t serial;  /* of the abort under way; of no other in any life of the supervisor */
+	bool by_person;   /* a person asked for it; when that fails, and it is not stuck, that is all */
 	bool counts;      /* in `failed` */
 };
 
@@ -175,7 +176,7 @@ struct sessions_actions {
 	struct sessions_action list[SESSIONS_ACTIONS_MAX];
 };
 
-/* `settings` is borrowed for as long as *sessions is used. */
+/* `settings` is borrowed for as long as *sessions is used, which is all zero or was in use before. */
 void sessions_init(struct sessions *sessions, const struct sessions_settings *settings);
 
 /* Another gateway: no run of the old one goes on. What is remembered is kept. */
@@ -190,7 +191,8 @@ void sessions_looked(struct sessions *sessions, const struct session_look *look,
 void sessions_answered(struct sessions *sessions, uint64_t serial, enum abort_outcome outcome, int64_t now_ms,
     struct sessions_actions *actions);
 
-/* To be called once a second or so while any is stuck, and when more actions may be due. */
+/* To be called once a second or so while any is stuck, and when more actions may be due. What was judged is
+ * asked for when a look says that it is still so, not here. */
 void sessions_tick(struct sessions *sessions, bool may_act, int64_t now_ms, struct sessions_actions *actions);
 
 /* A person wants the run of this session aborted: no judgement, the rest is the same. Returns 0; -ENOENT:
