@@ -149,7 +149,7 @@ TEST("a line of another subsystem, or of none, is nothing")
 {
 	static const char text[] = "stalled session: sessionId=" ID " sessionKey=" KEY REST " recovery=none";
 	static const char *const subsystems[] = {"diagnostic", "{\\\"subsystem\\\":\\\"gateway\\\"}",
-	    "{\\\"subsystem\\\":\\\"diagnostic\\\",\\\"a\\\":1}", " " DIAG, EMBED, ""};
+	    "{\\\"subsystem\\\":\\\"diagnostic\\\",\\\"a\\\":1}", (" " DIAG), EMBED, ""};
 
 	CHECK(when_said(DIAG, text));
 	for (size_t i = 0; i < sizeof(subsystems) / sizeof(subsystems[0]); i++)

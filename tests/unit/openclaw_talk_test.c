@@ -210,16 +210,16 @@ TEST("no other frame is an event of a run")
 	    "{\"type\":\"res\",\"event\":\"agent\",\"payload\":{\"runId\":\"a\",\"stream\":\"assistant\"}}",
 	    "{\"event\":\"agent\",\"payload\":{\"runId\":\"a\",\"stream\":\"assistant\"}}",
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"\",\"stream\":\"assistant\"}}",
-	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"a\\n\",\"stream\":"
-	    "\"assistant\"}}",
+	    ("{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"a\\n\",\"stream\":"
+	     "\"assistant\"}}"),
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":7,\"stream\":\"assistant\"}}",
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"a\"}}",
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"stream\":\"assistant\"}}",
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"a\",\"stream\":\"assistant\"]}",
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":\"runId\"}",
 	    "{\"type\":\"event\",\"event\":\"chat\",\"payload\":{\"runId\":\"a\",\"stream\":\"assistant\"}}",
-	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"\xff\",\"stream\":"
-	    "\"assistant\"}}"};
+	    ("{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"\xff\",\"stream\":"
+	     "\"assistant\"}}")};
 
 	for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++)
 		if (!CHECK(!when_read(frames[i])))
