@@ -75,7 +75,7 @@ void sessions_condemned(struct sessions *sessions, int64_t now_ms)
 {
 	sessions->now_ms = now_ms;
 	for (uint32_t i = 0; i < sessions->table.used; i++)
-		if (sessions->table.places[i].is_taken && sessions->sessions[i].state == SESSION_FAILED)
+		if (sessions->table.places[i].is_taken && sessions->sessions[i].state != SESSION_QUIET)
 			remember(sessions, (int)i);
 }
 
