@@ -53,7 +53,10 @@ BEFORE(waits_for_nobody)
 
 BEFORE(believes_claims)
 {
-	if (look->recovery == SESSION_RECOVERY_CLAIMED)
+	int place = session_table_find(&world->core.table, look->key);
+
+	if (look->recovery == SESSION_RECOVERY_CLAIMED && place >= 0 &&
+	    world->core.sessions[place].state != SESSION_QUIET)
 		look->waits = SESSION_IDLE;
 }
 
@@ -126,14 +129,11 @@ AFTER(tries_once)
 			world->core.sessions[actions->list[i].place].attempts = SESSIONS_ATTEMPTS;
 }
 
-/* Every life counts from one. */
-AFTER(counts_from_one)
+AFTER(tells_none_apart)
 {
-	if (world->core.serial == 0)
-		world->planted = 0;
 	for (uint32_t i = 0; i < actions->count; i++)
 		if (actions->list[i].type == SESSIONS_ABORT)
-			world->core.sessions[actions->list[i].place].serial = ++world->planted;
+			world->core.sessions[actions->list[i].place].serial = 1;
 }
 
 AFTER(believes_answers)
@@ -170,6 +170,8 @@ AFTER(miscounts)
 
 AFTER(evicts_who_runs)
 {
+	if (world->steps % 64 != 0)
+		return;
 	for (uint32_t i = 0; i < world->core.table.used && world->core.table.used > PLAYED_MAX; i++)
 		if (world->core.table.places[i].is_taken && world->core.sessions[i].state == SESSION_QUIET &&
 		    world->core.sessions[i].look.waits != SESSION_IDLE)
@@ -195,7 +197,7 @@ static const struct sessions_plant plants[] = {
     {"acts-always", "a pause is not heard of", SESSIONS_CHECK_MAY_ACT, .acts_always = true},
     {"waits-for-nobody", "the gateway's own recovery has no turn", SESSIONS_CHECK_TURN,
         .before = waits_for_nobody},
-    {"cannot-tell-runs", "any run is the one that was judged", SESSIONS_CHECK_SEEN,
+    {"cannot-tell-runs", "any run is the one that was judged", SESSIONS_CHECK_RUN,
         .before = cannot_tell_runs},
     {"names-another-run", "the abort names another run", SESSIONS_CHECK_RUN, .after = names_another_run},
     {"asks-twice", "each abort is asked for twice", SESSIONS_CHECK_ONCE, .after = asks_twice},
@@ -203,8 +205,7 @@ static const struct sessions_plant plants[] = {
     {"insists", "what failed is tried again a minute later", SESSIONS_CHECK_AGAIN, .after = insists},
     {"is-never-done", "what an abort has come to is never said", SESSIONS_CHECK_SETTLED,
         .before_tick = is_never_done},
-    {"counts-from-one", "an answer to a former life is taken for its own", SESSIONS_CHECK_ANSWER,
-        .after = counts_from_one},
+    {"tells-none-apart", "every abort has the same serial", SESSIONS_CHECK_ANSWER, .after = tells_none_apart},
     {"believes-answers", "who was said to be aborted has recovered", SESSIONS_CHECK_RECOVERED,
         .after = believes_answers},
     {"believes-claims", "the gateway's own recovery is believed", SESSIONS_CHECK_RECOVERED,

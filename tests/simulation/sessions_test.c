@@ -6,8 +6,8 @@
 #include "tests/simulation/sessions_world.h"
 #include "tests/support/tap.h"
 
-#define FIXED_STEPS 400000
-#define FRESH_STEPS 200000
+#define FIXED_STEPS 600000
+#define FRESH_STEPS 100000
 #define PLANT_STEPS 400000
 
 static struct sessions_world world;

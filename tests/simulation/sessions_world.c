@@ -181,7 +181,7 @@ static void meddle(struct sessions_world *world)
 	struct random *random = &world->random;
 
 	/* It is replaced while something is asked for, sometimes. */
-	if (world->core.under_way > 0 && random_permille(random, 2))
+	if (world->core.under_way > 0 && random_permille(random, 8))
 		supervisor_restarts(world);
 	if (!random_permille(random, 6))
 		return;

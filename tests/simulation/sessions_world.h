@@ -204,7 +204,6 @@ struct sessions_world {
 	struct task tasks[TASKS_MAX];
 
 	const struct post *answer; /* the core is being told; or NULL */
-	uint64_t planted;
 	enum sessions_check violated;
 	char why[320];
 };
