@@ -208,8 +208,15 @@ static void advance(struct sessions *sessions, int place, bool may_ask, struct s
 
 static void condemn(const struct sessions *sessions, bool may_act, struct sessions_actions *actions)
 {
-	if (may_act && sessions->failed >= sessions->settings->threshold && sessions->failed > 0)
-		sessions_act(actions, SESSIONS_CONDEMN, -1)->count = sessions->failed;
+	uint32_t count = 0;
+
+	if (!may_act || sessions->failed == 0 || sessions->failed < sessions->settings->threshold)
+		return;
+	for (uint32_t i = 0; i < sessions->table.used; i++)
+		count += sessions->table.places[i].is_taken && sessions->sessions[i].counts &&
+		         sessions->now_ms - sessions->sessions[i].look.at_ms <= SESSIONS_FRESH_MS;
+	if (count >= sessions->settings->threshold)
+		sessions_act(actions, SESSIONS_CONDEMN, -1)->count = count;
 }
 
 /* --- What came. --- */
@@ -281,6 +288,8 @@ void sessions_looked(struct sessions *sessions, const struct session_look *look,
 	session = &sessions->sessions[place];
 	if (!look->gone && is_new)
 		*session = (struct session){0};
+	if (look->at_ms < session->look.at_ms) /* of a sentry that has a successor */
+		return;
 	/* One that was to be aborted may yet end of that, after having moved. */
 	ends_itself = session->look.waits != SESSION_IDLE && look->waits == SESSION_IDLE &&
 	              !(session->attempts > 0 && sessions_is_judged(session));

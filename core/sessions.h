@@ -5,8 +5,9 @@
  * timeout while it was watched, and a second witness agrees that the run is there. How old a run is never
  * counts. Of a stuck session the one run that was judged is aborted, by its id; then the looks must show that
  * it has left, or it is aborted once more, and then told. Only when `threshold` distinct sessions are stuck
- * in spite of that, or again soon after it, the gateway is condemned. A session that was a reason for that is
- * no reason for another restart until one of its runs has come to an end of its own.
+ * at once in spite of that, the gateway is condemned: aborts that take leave it a healthy one. A session that
+ * was stuck then is no reason for another restart for two hours, or until one of its runs has come to an end
+ * of its own.
  *
  * The gateway's own recovery has its turn first. Time that nobody watched is no silence: looks that do not
  * come are no evidence. */
@@ -31,6 +32,7 @@
 #define SESSIONS_REFUSED_MS  2000             /* what was refused is tried once more after this */
 #define SESSIONS_TURN_MS     30000            /* of the gateway's own recovery, from its word that it looks */
 #define SESSIONS_AGAIN_MS    (10 * 60000)     /* what could not be aborted is tried again */
+#define SESSIONS_FRESH_MS    60000            /* one that was not looked at for so long condemns nobody */
 #define SESSIONS_REMEMBER_MS (2 * 60 * 60000) /* a session that was the reason for a restart */
 #define SESSIONS_ATTEMPTS    2
 #define SESSIONS_ABORTS_MAX  4 /* under way at once */

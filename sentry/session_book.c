@@ -115,7 +115,7 @@ void session_book_moved(struct session_book *book, int place, int64_t now_ms)
 static void forget_tools(struct session_entry *entry)
 {
 	entry->tool_count = 0;
-	entry->has_written_tool = false;
+	entry->has_written_tool = entry->is_unsure = false;
 	entry->tool_began_ms = 0;
 	entry->tool[0] = '\0';
 	entry->work_cpu_ticks = entry->work_io_bytes = 0;
@@ -157,9 +157,13 @@ void session_book_ended(struct session_book *book, int place, int64_t now_ms)
 void session_book_blind(struct session_book *book, int64_t now_ms)
 {
 	book->alive_ms = 0;
-	for (uint32_t i = 0; i < book->table.used; i++)
-		if (book->table.places[i].is_taken && session_entry_runs(&book->entries[i]))
-			session_book_moved(book, (int)i, now_ms);
+	for (uint32_t i = 0; i < book->table.used; i++) {
+		if (!book->table.places[i].is_taken || !session_entry_runs(&book->entries[i]))
+			continue;
+		session_book_moved(book, (int)i, now_ms);
+		book->entries[i].is_unsure = true;
+		changed(book, &book->entries[i]);
+	}
 }
 
 /* --- Events. --- */
@@ -167,6 +171,7 @@ void session_book_blind(struct session_book *book, int64_t now_ms)
 static void begin_tool(struct session_book *book, struct session_entry *entry,
     const struct openclaw_event *event, int64_t now_ms)
 {
+	entry->is_unsure = false;
 	if (entry->tool_count < SESSION_BOOK_TOOLS)
 		entry->tools[entry->tool_count++] = event->item;
 	if (entry->tool_count == 1)
@@ -180,6 +185,7 @@ static void end_tool(
 {
 	uint32_t at = 0;
 
+	entry->is_unsure = false;
 	while (at < entry->tool_count && entry->tools[at] != event->item)
 		at++;
 	if (at == entry->tool_count)
@@ -238,6 +244,7 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 		place = find_run(book, run.bytes, run.length);
 		if (place >= 0) {
 			session_book_moved(book, place, now_ms);
+			book->entries[place].is_unsure = false; /* it is the model that speaks */
 			return;
 		}
 	}
@@ -298,8 +305,10 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 	if (entry->is_listed != row->running || entry->is_queued != row->queued ||
 	    entry->began_real_ms != row->started_at_ms)
 		changed(book, entry);
-	if (!ran)
+	if (!ran) { /* it began before anybody listened */
 		session_book_moved(book, place, now_ms);
+		entry->is_unsure = true;
+	}
 	/* Another run than the one that was listed before, and nobody saw it begin. */
 	if (entry->began_real_ms != 0 && entry->began_real_ms != row->started_at_ms) {
 		session_book_ended(book, place, now_ms);
@@ -321,7 +330,10 @@ void session_book_transcript(
 {
 	struct session_entry *entry = &book->entries[place];
 	bool has_tool = transcript->is_locked && transcript->exists && transcript->waits != TRANSCRIPT_MODEL;
+	bool ran = session_entry_runs(entry);
 
+	if (!ran && transcript->is_locked) /* it began before anybody listened */
+		session_book_moved(book, place, now_ms);
 	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0)
 		session_book_moved(book, place, now_ms);
 	entry->transcript_bytes = transcript->bytes;
@@ -338,6 +350,8 @@ void session_book_transcript(
 		session_book_ended(book, place, now_ms);
 		return;
 	}
+	count(book, place, ran, now_ms);
+	entry->is_unsure = false;
 	if (has_tool == entry->has_written_tool)
 		return;
 	if (!has_tool)

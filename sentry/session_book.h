@@ -30,6 +30,7 @@ struct session_entry {
 	bool is_listed;        /* the gateway's list said that it runs ... */
 	bool is_queued;        /* ... or is queued */
 	bool is_locked;        /* the gateway holds the lock of its transcript */
+	bool is_unsure;        /* nobody listened for a while: a tool may have begun */
 	bool was_locked;       /* ... in this run */
 	bool is_asking;        /* a person's approval is awaited */
 	bool has_written_tool; /* its transcript waits for a tool */
@@ -92,12 +93,12 @@ void session_book_moved(struct session_book *book, int place, int64_t now_ms);
 
 static inline bool session_entry_runs(const struct session_entry *entry)
 {
-	return entry->by_events || entry->is_listed || entry->is_queued;
+	return entry->by_events || entry->is_listed || entry->is_queued || entry->is_locked;
 }
 
 static inline bool session_entry_has_tool(const struct session_entry *entry)
 {
-	return entry->tool_count > 0 || entry->has_written_tool;
+	return entry->tool_count > 0 || entry->has_written_tool || entry->is_unsure;
 }
 
 /* For so long it was watched and did not move; 0 when it does not run. */

@@ -32,6 +32,24 @@ static int64_t limit_of(const struct sessions_sense *sense, int place)
 	    has_tool ? SESSION_WAITS_TOOL : SESSION_WAITS_MODEL);
 }
 
+/* --- Transcripts. --- */
+
+/* 2026.2.1 says in no answer what runs; it locks the transcript of each session that does. */
+static void look_at_transcript(struct sessions_sense *sense, int place, int64_t now_ms)
+{
+	const struct settings *settings = sense->settings;
+	struct transcript transcript;
+	char agent[TRANSCRIPT_AGENT_MAX];
+
+	if (!transcript_agent(sense->book.table.places[place].key, agent) ||
+	    transcript_read(settings_string(settings, settings->gateway.state_directory), agent,
+	        sense->book.entries[place].id, sense->pid, &transcript) < 0)
+		return;
+	session_book_transcript(&sense->book, place, &transcript, now_ms);
+	if (!transcript.is_locked && session_book_quiet_ms(&sense->book, place) >= UNLOCKED_GONE_MS)
+		session_book_ended(&sense->book, place, now_ms);
+}
+
 /* --- The list. --- */
 
 static link_answered list_came;
@@ -60,6 +78,17 @@ static void read_on(struct sessions_sense *sense)
 	sense->is_listing = sense->is_asking;
 }
 
+static void take_row(struct sessions_sense *sense, const struct openclaw_row *row)
+{
+	int64_t now_ms = clock_boot_ms();
+	int place;
+
+	session_book_row(&sense->book, row, now_ms);
+	place = has_states(sense) ? -1 : session_table_find(&sense->book.table, row->key);
+	if (place >= 0)
+		look_at_transcript(sense, place, now_ms);
+}
+
 /* Returns how many rows there were; -1: it is no list. */
 static int read_rows(struct sessions_sense *sense, const struct link_frame *frame)
 {
@@ -73,7 +102,7 @@ static int read_rows(struct sessions_sense *sense, const struct link_frame *fram
 	for (const struct json_value *value = json_first(frame->document, rows); value != NULL;
 	     value = json_next(frame->document, value), count++) {
 		if (openclaw_row_read(frame->document, value, &row))
-			session_book_row(&sense->book, &row, clock_boot_ms());
+			take_row(sense, &row);
 		else
 			sense->book.nonsense++;
 	}
@@ -154,22 +183,6 @@ static int choose(const struct sessions_sense *sense, int64_t now_ms)
 	return chosen >= 0 ? chosen : needs_sign ? silent : -1;
 }
 
-/* 2026.2.1 says in no answer what runs; it locks the transcript of each session that does. */
-static void look_at_transcript(struct sessions_sense *sense, int place, int64_t now_ms)
-{
-	const struct settings *settings = sense->settings;
-	struct transcript transcript;
-	char agent[TRANSCRIPT_AGENT_MAX];
-
-	if (!transcript_agent(sense->book.table.places[place].key, agent) ||
-	    transcript_read(settings_string(settings, settings->gateway.state_directory), agent,
-	        sense->book.entries[place].id, sense->pid, &transcript) < 0)
-		return;
-	session_book_transcript(&sense->book, place, &transcript, now_ms);
-	if (!transcript.is_locked && session_book_quiet_ms(&sense->book, place) >= UNLOCKED_GONE_MS)
-		session_book_ended(&sense->book, place, now_ms);
-}
-
 static link_answered session_came;
 
 static void write_question(const struct sessions_sense *sense, int place, struct text *text)
@@ -197,8 +210,6 @@ void sessions_ask(struct sessions_sense *sense, int64_t now_ms)
 		return;
 	sense->book.entries[place].asked_ms = now_ms;
 	text_copy(sense->asked_key, sizeof(sense->asked_key), sense->book.table.places[place].key);
-	if (!has_states(sense))
-		look_at_transcript(sense, place, now_ms);
 	text_init(&text, bytes, sizeof(bytes));
 	write_question(sense, place, &text);
 	sense->is_asking = !text.truncated && link_request(sense->link,

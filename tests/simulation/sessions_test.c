@@ -6,7 +6,7 @@
 #include "tests/simulation/sessions_world.h"
 #include "tests/support/tap.h"
 
-#define FIXED_STEPS 600000
+#define FIXED_STEPS 1200000
 #define FRESH_STEPS 100000
 #define PLANT_STEPS 400000
 
