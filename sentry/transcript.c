@@ -332,8 +332,6 @@ int transcript_read(const char *state_directory, const char *agent, const char *
 	if (directory < 0)
 		return errno == ENOENT ? 0 : -errno;
 	read_lock(directory, session, pid, transcript);
-	if (!transcript->is_locked) /* nothing is under way in it */
-		return 0;
 	result = read_lines(directory, session, transcript);
 	if (result < 0)
 		*transcript = (struct transcript){0};
