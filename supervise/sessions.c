@@ -274,6 +274,18 @@ static void condemn(struct supervisor *supervisor, uint32_t count)
 
 static loop_timer_callback tick;
 
+/* Looks that come often do not put it off. */
+static void arm_tick(struct supervisor *supervisor)
+{
+	struct loop_timer *timer = &supervisor->sessions.timer;
+	bool wants = supervisor->sessions.sessions.stuck > 0;
+
+	timer->callback = tick;
+	timer->context = supervisor;
+	if (!wants || timer->due_ms == 0)
+		loop_timer_arm(&supervisor->loop, timer, wants ? clock_boot_ms() + TICK_MS : 0);
+}
+
 static void carry_out(struct supervisor *supervisor, const struct sessions_actions *actions)
 {
 	for (uint32_t i = 0; i < actions->count; i++) {
@@ -294,10 +306,7 @@ static void carry_out(struct supervisor *supervisor, const struct sessions_actio
 			break;
 		}
 	}
-	supervisor->sessions.timer.callback = tick;
-	supervisor->sessions.timer.context = supervisor;
-	loop_timer_arm(&supervisor->loop, &supervisor->sessions.timer,
-	    supervisor->sessions.sessions.stuck > 0 ? clock_boot_ms() + TICK_MS : 0);
+	arm_tick(supervisor);
 }
 
 /* A gateway that starts, drains, is suspect or left alone is not judged by its sessions. */
