@@ -45,8 +45,10 @@ void sessions_save(struct supervisor *supervisor)
 
 /* --- For people. --- */
 
-/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. */
-static void write_evidence(const struct session *session, int key_bytes, struct text *json)
+/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. What is stuck was not
+ * aborted yet, whatever was begun by the time it is told. */
+static void write_evidence(
+    const struct session *session, enum sessions_record record, int key_bytes, struct text *json)
 {
 	const struct session_look *look = &session->look;
 	char key[SESSION_KEY_MAX];
@@ -73,7 +75,7 @@ static void write_evidence(const struct session *session, int key_bytes, struct 
 		json_write_key(json, "own_quiet_ms");
 		json_write_integer(json, look->own_quiet_ms);
 	}
-	if (session->attempts > 0) {
+	if (session->attempts > 0 && record != SESSIONS_RECORD_STUCK) {
 		json_write_key(json, "attempts");
 		json_write_unsigned(json, session->attempts);
 		json_write_key(json, "outcome");
@@ -171,10 +173,10 @@ static void record(struct supervisor *supervisor, const struct sessions_action *
 	struct text text, json;
 
 	text_init(&json, evidence, sizeof(evidence));
-	write_evidence(session, SESSION_KEY_MAX, &json);
+	write_evidence(session, action->record, SESSION_KEY_MAX, &json);
 	if (json.truncated) {
 		text_init(&json, evidence, sizeof(evidence));
-		write_evidence(session, EVIDENCE_KEY, &json);
+		write_evidence(session, action->record, EVIDENCE_KEY, &json);
 	}
 	text_init(&text, sentence, sizeof(sentence));
 	text_addf(&text, "Session %.*s %s", NAME_SHOWN, session->look.key, narrations[action->record].sentence);
