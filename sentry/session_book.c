@@ -26,7 +26,7 @@ void session_book_alive(struct session_book *book, int64_t now_ms)
 
 	if (gap_ms <= 0)
 		return;
-	if (book->alive_ms != 0 && gap_ms <= SESSION_BOOK_GAP_MS)
+	if (book->alive_ms != 0 && gap_ms <= book->gap_ms)
 		book->watched_ms += gap_ms;
 	book->alive_ms = now_ms;
 }

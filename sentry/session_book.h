@@ -3,7 +3,7 @@
  *
  * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that hangs
  * moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be alive: between
- * two signs of life that lie no farther apart than SESSION_BOOK_GAP_MS. */
+ * two signs of life that lie no farther apart than `gap_ms`. */
 #ifndef HOLDFAST_SENTRY_SESSION_BOOK_H
 #define HOLDFAST_SENTRY_SESSION_BOOK_H
 
@@ -16,7 +16,6 @@
 #include "sentry/tool_work.h"
 #include "sentry/transcript.h"
 
-#define SESSION_BOOK_GAP_MS   15000
 #define SESSION_BOOK_TOOLS    8
 #define SESSION_BOOK_FRESH_MS 45000 /* what the gateway's list or log said counts for so long */
 #define SESSION_BOOK_GONE_MS  10000 /* the list says twice that a run is over, and it is quiet for so long: so it is */
@@ -47,6 +46,7 @@ struct session_entry {
 };
 
 struct session_book {
+	int64_t gap_ms; /* set by the owner: what lies between signs of life farther apart was not watched */
 	struct session_table table;
 	int64_t watched_ms, alive_ms; /* the watched clock; the last sign of life, 0: not watched now */
 	uint32_t running;
