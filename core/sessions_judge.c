@@ -19,7 +19,7 @@ bool sessions_same_run(const struct session_look *a, const struct session_look *
 		return a->began_real_ms == b->began_real_ms;
 	if (a->began_ms != 0 && b->began_ms != 0)
 		return is_near(a->began_ms, b->began_ms);
-	return strcmp(a->id, b->id) == 0;
+	return a->id[0] == '\0' || b->id[0] == '\0' || strcmp(a->id, b->id) == 0;
 }
 
 bool session_pattern_fits(const char *pattern, const char *key)

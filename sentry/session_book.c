@@ -315,7 +315,12 @@ void session_book_transcript(
 {
 	struct session_entry *entry = &book->entries[place];
 	bool has_tool = transcript->is_locked && transcript->exists && transcript->waits != TRANSCRIPT_MODEL;
+	bool ran = session_entry_runs(entry);
 
+	if (!transcript->is_locked && entry->is_locked && !entry->by_events) {
+		session_book_ended(book, place, now_ms);
+		return;
+	}
 	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0)
 		session_book_moved(book, place, now_ms);
 	entry->transcript_bytes = transcript->bytes;
@@ -323,6 +328,10 @@ void session_book_transcript(
 		changed(book, entry);
 	entry->is_locked = transcript->is_locked;
 	entry->locked_ms = now_ms;
+	if (!ran && entry->is_locked) {
+		session_book_moved(book, place, now_ms);
+		count(book, place, ran, now_ms);
+	}
 	if (has_tool == entry->has_written_tool)
 		return;
 	if (!has_tool)

@@ -89,7 +89,7 @@ void session_book_moved(struct session_book *book, int place, int64_t now_ms);
 
 static inline bool session_entry_runs(const struct session_entry *entry)
 {
-	return entry->by_events || entry->is_listed || entry->is_queued;
+	return entry->by_events || entry->is_listed || entry->is_queued || entry->is_locked;
 }
 
 static inline bool session_entry_has_tool(const struct session_entry *entry)
