@@ -410,6 +410,8 @@ void session_book_line(struct session_book *book, const char *text, size_t lengt
 		break;
 	case OPENCLAW_LINE_RECOVERY:
 	case OPENCLAW_LINE_RECOVERY_OUTCOME:
+		if (!openclaw_line_fits(&line, book->table.places[place].key))
+			break;
 		book->entries[place].recovery = SESSION_RECOVERY_CLAIMED;
 		book->entries[place].recovery_ms = now_ms;
 		changed(book, &book->entries[place]);
