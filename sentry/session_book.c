@@ -130,6 +130,7 @@ static void begin_run(struct session_book *book, int place, const char *run, int
 	entry->by_events = true;
 	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = false;
 	entry->began_ms = now_ms;
+	entry->ended_run = 0;
 	entry->began_real_ms = 0;
 	entry->denials = entry->queued = 0;
 	changed(book, entry);
@@ -204,6 +205,7 @@ static void follow_run(struct session_book *book, int place, const struct opencl
 		changed(book, entry);
 		break;
 	case OPENCLAW_ENDED:
+		entry->ended_run = hash_bytes(event->run, strlen(event->run));
 		session_book_ended(book, place, now_ms);
 		break;
 	default:
@@ -212,10 +214,13 @@ static void follow_run(struct session_book *book, int place, const struct opencl
 }
 
 /* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of life; another
- * run that works is: there is one at a time. */
+ * run that works is: there is one at a time. Of one that was aborted 2026.9.6 tells the end twice, and once more which
+ * model it uses in between. */
 static bool begins_run(const struct session_entry *entry, const struct openclaw_event *event)
 {
 	if (event->is_chat || event->what == OPENCLAW_ENDED || event->what == OPENCLAW_NOTHING)
+		return false;
+	if (event->what != OPENCLAW_BEGAN && entry->ended_run == hash_bytes(event->run, strlen(event->run)))
 		return false;
 	return !entry->by_events || event->what != OPENCLAW_PREPARES;
 }

@@ -33,6 +33,7 @@ struct session_entry {
 	bool has_changed;      /* since it was last told */
 	uint32_t tool_count, denials;
 	uint64_t tools[SESSION_BOOK_TOOLS]; /* hashes of their calls' ids */
+	uint64_t ended_run;                 /* hash of the run that ended last, by its events; 0: none */
 	int64_t began_ms, moved_ms, tool_began_ms;
 	int64_t moved_watched_ms;       /* the watched clock, when it last moved */
 	int64_t began_real_ms;          /* as the list has it */

@@ -116,6 +116,23 @@ TEST("a run by its events: it begins, moves, is silent while it is watched, and 
 	CHECK(book.running == 0);
 }
 
+TEST("a run that has ended is not begun again by what comes late, as of one that was aborted; only by its start")
+{
+	begin();
+	event(LIFECYCLE("r1", "start"));
+	event(LIFECYCLE("r1", "end"));
+	event(LIFECYCLE("r1", "model"));
+	event(WORD("r1"));
+	CHECK(book.running == 0);
+	event(LIFECYCLE("r1", "error"));
+	CHECK(book.running == 0);
+	event(LIFECYCLE("r1", "start"));
+	CHECK(book.running == 1);
+	session_book_ended(&book, place(), now_ms);
+	event(WORD("r1")); /* no event had said that it was over */
+	CHECK(book.running == 1);
+}
+
 TEST("a chat message of a run that is not known begins none")
 {
 	begin();
