@@ -14,11 +14,6 @@ static const char *base_directory(const struct settings *settings)
 	return *directory != '\0' ? directory : NULL;
 }
 
-int log_file_resolve(const struct settings *settings, const char *given, char path[PATH_MAX])
-{
-	return paths_resolve(NULL, base_directory(settings), given, path);
-}
-
 /* OPENCLAW_HOME, which may begin with "~" itself; else HOME. */
 static int find_home(struct token_reader *reader, char home[PATH_MAX])
 {

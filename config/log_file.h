@@ -1,6 +1,6 @@
 /* Where OpenClaw's configuration has it log: logging.file of openclaw.json with what it includes, as 2026.9.6
  * reads it (read in its code): "${NAME}" within it is a variable, and "~" at its start its home,
- * OPENCLAW_HOME or HOME. 2026.2.1 expands neither, and says on its console where it logs. */
+ * OPENCLAW_HOME or HOME. 2026.2.1 expands neither. */
 #ifndef HOLDFAST_CONFIG_LOG_FILE_H
 #define HOLDFAST_CONFIG_LOG_FILE_H
 
@@ -12,9 +12,5 @@
  * negative errno when what is there names no file (-ENAMETOOLONG, -ENOENT: a variable that is not there). */
 int log_file_find(
     const struct settings *settings, const struct token_environment *environment, char path[PATH_MAX]);
-
-/* Makes a path absolute that the gateway itself named: "~" is a name like any other. Returns 0 or a negative
- * errno. */
-int log_file_resolve(const struct settings *settings, const char *given, char path[PATH_MAX]);
 
 #endif

@@ -208,12 +208,15 @@ static void ask_abort(struct abort_sense *sense, struct abort_job *job)
 	ask(sense, job, has_call(sense) ? "sessions.abort" : "chat.send", &text, abort_came);
 }
 
-/* What our own events show since it was judged. */
+/* What our own events, and its row, show since it was judged. */
 static bool has_moved(const struct abort_sense *sense, const struct abort_job *job)
 {
 	int place = session_table_find(&sense->book->table, job->wanted.key);
 	const struct session_entry *entry = place >= 0 ? &sense->book->entries[place] : NULL;
 
+	if (job->wanted.began_real_ms != 0 && job->row.started_at_ms != 0 &&
+	    job->row.started_at_ms != job->wanted.began_real_ms)
+		return true;
 	if (job->wanted.by_person || entry == NULL)
 		return false;
 	if (job->wanted.run[0] != '\0' && entry->by_events && strcmp(entry->run, job->wanted.run) != 0)
@@ -244,15 +247,33 @@ static void look_came(struct link *link, int result, const struct link_frame *fr
 	for (; value != NULL && !is_found; value = has_call(sense) ? NULL : json_next(frame->document, value))
 		is_found = openclaw_row_read(frame->document, value, &job->row) &&
 		           strcmp(job->row.key, job->wanted.key) == 0;
-	if (!is_found)
+	if (!is_found) {
 		end(sense, job, ABORT_NOTHING, "the gateway knows no such session");
-	else if (job->row.knows_running && !job->row.running)
+	} else if (job->row.knows_running && !job->row.running) {
 		end(sense, job, ABORT_NOTHING, "the gateway says that it does not run");
-	else if (has_moved(sense, job) || (job->wanted.began_real_ms != 0 && job->row.started_at_ms != 0 &&
-	                                      job->row.started_at_ms != job->wanted.began_real_ms))
-		end(sense, job, ABORT_MOVED, "it has moved since it was judged");
-	else
-		ask_abort(sense, job);
+	} else {
+		job->is_found = true;
+		loop_timer_arm(sense->loop, &sense->timer, clock_boot_ms());
+	}
+}
+
+/* An event that the gateway sent before its answer has arrived by then, but on the other connection, which may have its
+ * turn after this one: timers fire when every connection has had it. */
+static void all_is_read(struct loop_timer *timer)
+{
+	struct abort_sense *sense = timer->context;
+
+	for (int i = 0; i < ABORT_JOBS_MAX; i++) {
+		struct abort_job *job = &sense->jobs[i];
+
+		if (!job->is_taken || !job->is_found)
+			continue;
+		job->is_found = false;
+		if (has_moved(sense, job))
+			end(sense, job, ABORT_MOVED, "it has moved since it was judged");
+		else
+			ask_abort(sense, job);
+	}
 }
 
 /* Looked at once more, over the connection that may write: what answers here is what would abort. */
@@ -329,10 +350,12 @@ void abort_sense_init(struct abort_sense *sense)
 	sense->link.changed = link_changed;
 	sense->link.context = sense;
 	link_init(&sense->link);
+	sense->timer = (struct loop_timer){.callback = all_is_read, .context = sense};
 }
 
 void abort_sense_stop(struct abort_sense *sense)
 {
 	link_stop(&sense->link);
+	loop_timer_arm(sense->loop, &sense->timer, 0);
 	memset(sense->jobs, 0, sizeof(sense->jobs));
 }

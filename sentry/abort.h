@@ -21,6 +21,7 @@
 
 struct abort_job {
 	bool is_taken, is_asked;
+	bool is_found; /* right before: only what came with that on the standing connection is still to be read */
 	bool is_done; /* aborted; only the chat is still to be told */
 	struct message_abort wanted;
 	int64_t came_ms;
@@ -36,6 +37,7 @@ struct abort_sense {
 
 	/* Private. */
 	struct link link;
+	struct loop_timer timer;
 	struct message_gateway gateway;
 	struct abort_job jobs[ABORT_JOBS_MAX];
 };

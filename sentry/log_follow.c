@@ -18,7 +18,7 @@ static struct log_candidate candidates[LOG_CANDIDATES_MAX], found;
 void log_follow_init(struct log_follow *follow)
 {
 	follow->oversized = follow->skipped_bytes = 0;
-	follow->is_on = follow->is_named = follow->in_passed_line = false;
+	follow->is_on = follow->in_passed_line = false;
 	follow->fd = -1;
 	follow->length = 0;
 	follow->history_count = 0;
@@ -265,37 +265,12 @@ void log_follow_start(struct log_follow *follow, int64_t real_ms)
 	if (follow->settings->gateway.kind != GATEWAY_OPENCLAW)
 		return;
 	follow->is_on = true;
-	if (!follow->is_named)
-		find_place(follow);
+	find_place(follow);
 	begin(follow, real_ms);
-}
-
-/* Whether the file of that name is the one that would be read next in any case. */
-static bool is_expected(const struct log_follow *follow, const char *path, int64_t real_ms)
-{
-	struct stat expected, named;
-
-	return find_file(follow, real_ms, &expected) && stat(path, &named) == 0 &&
-	       named.st_dev == expected.st_dev && named.st_ino == expected.st_ino;
-}
-
-void log_follow_named(struct log_follow *follow, const char *path, int64_t real_ms)
-{
-	char resolved[PATH_MAX];
-	bool was_expected;
-
-	if (follow->settings->gateway.kind != GATEWAY_OPENCLAW ||
-	    log_file_resolve(follow->settings, path, resolved) < 0)
-		return;
-	was_expected = follow->is_on && is_expected(follow, resolved, real_ms);
-	follow->is_named = true;
-	log_place_named(&follow->place, resolved);
-	if (follow->is_on && !was_expected)
-		begin(follow, real_ms);
 }
 
 void log_follow_stop(struct log_follow *follow)
 {
 	leave(follow);
-	follow->is_on = follow->is_named = false;
+	follow->is_on = false;
 }

@@ -1,7 +1,7 @@
 /* Follows the JSON-lines log file that an OpenClaw gateway writes itself, and hands on each whole line.
  *
- * The file is the one that the gateway's console named last; else logging.file of openclaw.json; else the
- * default one (sentry/log_place.h). History is no news: a file that was there at the start is read from its
+ * The file is logging.file of openclaw.json, else the default one (sentry/log_place.h). What the gateway's
+ * console says of it does not count: anybody's output may reach that. History is no news: a file that was there at the start is read from its
  * end, one that appears later from its beginning. Of one that was renamed away or whose day is over the rest
  * is read before the next; a file or a directory that is not there may come back. Read is only a regular file
  * that belongs to our own user, and nothing is ever waited for but the disk. No timer is set here. */
@@ -41,7 +41,7 @@ struct log_follow {
 	uint64_t skipped_bytes; /* jumped over by one who was too far behind */
 
 	/* Private. */
-	bool is_on, is_named;
+	bool is_on;
 	bool in_passed_line; /* up to its end: it began before we did, or is too long */
 	int fd;
 	dev_t device;
@@ -63,12 +63,7 @@ void log_follow_start(struct log_follow *follow, int64_t real_ms);
 /* Reads what was written since, and calls `line` for each whole line of it. */
 void log_follow_poll(struct log_follow *follow, int64_t real_ms);
 
-/* The console said "log file: PATH". A file that was not the expected one is followed from its end as it is
- * now. Counts for a start to come as well. */
-void log_follow_named(struct log_follow *follow, const char *path, int64_t real_ms);
-
-/* The gateway is gone: closes the file, and forgets what the console said. Before that, a last poll may see
- * its last words. */
+/* The gateway is gone: closes the file. Before that, a last poll may see its last words. */
 void log_follow_stop(struct log_follow *follow);
 
 #endif

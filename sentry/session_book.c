@@ -28,7 +28,7 @@ void session_book_alive(struct session_book *book, int64_t now_ms)
 
 	if (gap_ms <= 0)
 		return;
-	if (book->alive_ms != 0 && gap_ms <= SESSION_BOOK_GAP_MS)
+	if (book->alive_ms != 0 && gap_ms <= book->gap_ms)
 		book->watched_ms += gap_ms;
 	book->alive_ms = now_ms;
 }
@@ -133,6 +133,7 @@ static void begin_run(struct session_book *book, int place, const char *run, int
 	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = entry->was_locked = false;
 	entry->unlocked = 0;
 	entry->began_ms = now_ms;
+	entry->ended_run = 0;
 	entry->began_real_ms = 0;
 	entry->denials = entry->queued = 0;
 	changed(book, entry);
@@ -215,6 +216,7 @@ static void follow_run(
 		changed(book, entry);
 		break;
 	case OPENCLAW_ENDED:
+		entry->ended_run = hash_bytes(event->run, strlen(event->run));
 		session_book_ended(book, place, now_ms);
 		break;
 	default:
@@ -222,11 +224,14 @@ static void follow_run(
 	}
 }
 
-/* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of
- * life; another run that works is: there is one at a time. */
+/* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of life; another
+ * run that works is: there is one at a time. Of one that was aborted 2026.9.6 tells the end twice, and once more which
+ * model it uses in between. */
 static bool begins_run(const struct session_entry *entry, const struct openclaw_event *event)
 {
 	if (event->is_chat || event->what == OPENCLAW_ENDED || event->what == OPENCLAW_NOTHING)
+		return false;
+	if (event->what != OPENCLAW_BEGAN && entry->ended_run == hash_bytes(event->run, strlen(event->run)))
 		return false;
 	return !entry->by_events || event->what != OPENCLAW_PREPARES;
 }
@@ -332,7 +337,12 @@ void session_book_transcript(
 	bool has_tool = transcript->is_locked && transcript->exists && transcript->waits != TRANSCRIPT_MODEL;
 	bool ran = session_entry_runs(entry);
 
-	if (!ran && transcript->is_locked) /* it began before anybody listened */
+	/* A run that nobody saw begin is there as long as its lock. */
+	if (!transcript->is_locked && entry->is_locked && !entry->by_events) {
+		session_book_ended(book, place, now_ms);
+		return;
+	}
+	if (!ran && transcript->is_locked)
 		session_book_moved(book, place, now_ms);
 	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0)
 		session_book_moved(book, place, now_ms);
@@ -431,6 +441,8 @@ void session_book_line(struct session_book *book, const char *text, size_t lengt
 		break;
 	case OPENCLAW_LINE_RECOVERY:
 	case OPENCLAW_LINE_RECOVERY_OUTCOME:
+		if (!openclaw_line_fits(&line, book->table.places[place].key))
+			break;
 		book->entries[place].recovery = SESSION_RECOVERY_CLAIMED;
 		book->entries[place].recovery_ms = now_ms;
 		changed(book, &book->entries[place]);

@@ -1,9 +1,9 @@
 /* What is known of each session: the gateway's event streams, its list, its log and the work of its tools,
  * put together. No I/O: what was seen comes in, looks come out.
  *
- * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that
- * hangs moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be
- * alive: between two signs of life that lie no farther apart than SESSION_BOOK_GAP_MS. */
+ * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that hangs
+ * moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be alive: between
+ * two signs of life that lie no farther apart than `gap_ms`. */
 #ifndef HOLDFAST_SENTRY_SESSION_BOOK_H
 #define HOLDFAST_SENTRY_SESSION_BOOK_H
 
@@ -16,7 +16,6 @@
 #include "sentry/tool_work.h"
 #include "sentry/transcript.h"
 
-#define SESSION_BOOK_GAP_MS   15000
 #define SESSION_BOOK_TOOLS    8
 #define SESSION_BOOK_FRESH_MS 45000 /* what the gateway's list or log said counts for so long */
 #define SESSION_BOOK_GONE_MS                                                                                 \
@@ -38,6 +37,7 @@ struct session_entry {
 	bool has_changed;      /* since it was last told */
 	uint32_t tool_count, denials, unlocked; /* denials, unlocked: looks in a row */
 	uint64_t tools[SESSION_BOOK_TOOLS];     /* hashes of their calls' ids */
+	uint64_t ended_run;                     /* hash of the run that ended last, by its events; 0: none */
 	int64_t began_ms, moved_ms, tool_began_ms;
 	int64_t moved_watched_ms;      /* the watched clock, when it last moved */
 	int64_t began_real_ms;         /* as the list has it */
@@ -51,6 +51,7 @@ struct session_entry {
 };
 
 struct session_book {
+	int64_t gap_ms; /* set by the owner: what lies between signs of life farther apart was not watched */
 	struct session_table table;
 	int64_t watched_ms, alive_ms; /* the watched clock; the last sign of life, 0: not watched now */
 	uint32_t running;

@@ -9,12 +9,13 @@
 #define PACE_MIN_MS 250
 #define PACE_MAX_MS 5000
 #define PACE_PARTS  8     /* of the shortest timeout */
+#define GAP_PARTS   2     /* ... so that no sign of life that is late makes a session stuck */
+#define GAP_MAX_MS  15000
 #define SOON_MS     250   /* what changes is told together with what changes next */
 #define BUSY_MS     10000 /* one that moves is told so often */
 #define LIST_MS     60000 /* the list is not read more often */
 
-/* Short timeouts want quick looks. */
-static int64_t read_pace(const struct sessions_settings *policy)
+static int64_t shortest_timeout(const struct sessions_settings *policy)
 {
 	int64_t least_ms = policy->session_timeout_ms;
 
@@ -26,8 +27,17 @@ static int64_t read_pace(const struct sessions_settings *policy)
 		if (policy->patterns[i].tool_timeout_ms < least_ms)
 			least_ms = policy->patterns[i].tool_timeout_ms;
 	}
-	least_ms /= PACE_PARTS;
-	return least_ms < PACE_MIN_MS ? PACE_MIN_MS : least_ms > PACE_MAX_MS ? PACE_MAX_MS : least_ms;
+	return least_ms;
+}
+
+/* Short timeouts want quick looks, and a gateway that is heard often. */
+static void set_pace(struct sessions_sense *sense)
+{
+	int64_t timeout_ms = shortest_timeout(&sense->policy), pace_ms = timeout_ms / PACE_PARTS,
+	        gap_ms = timeout_ms / GAP_PARTS;
+
+	sense->pace_ms = pace_ms < PACE_MIN_MS ? PACE_MIN_MS : pace_ms > PACE_MAX_MS ? PACE_MAX_MS : pace_ms;
+	sense->book.gap_ms = gap_ms > GAP_MAX_MS ? GAP_MAX_MS : gap_ms;
 }
 
 static void arm(struct sessions_sense *sense, int64_t delay_ms)
@@ -167,7 +177,7 @@ static bool find_variable(void *context, const char *name, char *value, size_t s
 void sessions_sense_init(struct sessions_sense *sense)
 {
 	session_policy_read(sense->settings, &sense->policy);
-	sense->pace_ms = read_pace(&sense->policy);
+	set_pace(sense);
 	sense->timer = (struct loop_timer){.callback = look, .context = sense};
 	sense->environment = (struct token_environment){find_variable, sense};
 	sense->log.settings = sense->settings;

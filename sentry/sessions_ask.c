@@ -32,7 +32,7 @@ static int64_t limit_of(const struct sessions_sense *sense, int place)
 	    has_tool ? SESSION_WAITS_TOOL : SESSION_WAITS_MODEL);
 }
 
-/* --- Transcripts. --- */
+/* --- Files. --- */
 
 /* 2026.2.1 says in no answer what runs; it locks the transcript of each session that does. */
 static void look_at_transcript(struct sessions_sense *sense, int place, int64_t now_ms)
@@ -48,6 +48,19 @@ static void look_at_transcript(struct sessions_sense *sense, int place, int64_t 
 	session_book_transcript(&sense->book, place, &transcript, now_ms);
 	if (!transcript.is_locked && session_book_quiet_ms(&sense->book, place) >= UNLOCKED_GONE_MS)
 		session_book_ended(&sense->book, place, now_ms);
+}
+
+/* A run that nobody saw begin. */
+static void look_at_lock(struct sessions_sense *sense, const char *key, int64_t now_ms)
+{
+	const char *directory = settings_string(sense->settings, sense->settings->gateway.state_directory);
+	int place = session_table_find(&sense->book.table, key);
+	char agent[TRANSCRIPT_AGENT_MAX];
+
+	if (place < 0 || session_entry_runs(&sense->book.entries[place]) || !transcript_agent(key, agent) ||
+	    !transcript_is_locked(directory, agent, sense->book.entries[place].id, sense->pid))
+		return;
+	look_at_transcript(sense, place, now_ms);
 }
 
 /* --- The list. --- */
@@ -78,17 +91,6 @@ static void read_on(struct sessions_sense *sense)
 	sense->is_listing = sense->is_asking;
 }
 
-static void take_row(struct sessions_sense *sense, const struct openclaw_row *row)
-{
-	int64_t now_ms = clock_boot_ms();
-	int place;
-
-	session_book_row(&sense->book, row, now_ms);
-	place = has_states(sense) ? -1 : session_table_find(&sense->book.table, row->key);
-	if (place >= 0)
-		look_at_transcript(sense, place, now_ms);
-}
-
 /* Returns how many rows there were; -1: it is no list. */
 static int read_rows(struct sessions_sense *sense, const struct link_frame *frame)
 {
@@ -101,10 +103,13 @@ static int read_rows(struct sessions_sense *sense, const struct link_frame *fram
 		return -1;
 	for (const struct json_value *value = json_first(frame->document, rows); value != NULL;
 	     value = json_next(frame->document, value), count++) {
-		if (openclaw_row_read(frame->document, value, &row))
-			take_row(sense, &row);
-		else
+		if (!openclaw_row_read(frame->document, value, &row)) {
 			sense->book.nonsense++;
+			continue;
+		}
+		session_book_row(&sense->book, &row, clock_boot_ms());
+		if (!has_states(sense))
+			look_at_lock(sense, row.key, clock_boot_ms());
 	}
 	return count;
 }

@@ -316,21 +316,39 @@ static int read_lines(int directory, const char *session, struct transcript *tra
 	return 0;
 }
 
-int transcript_read(const char *state_directory, const char *agent, const char *session, int pid,
-    struct transcript *transcript)
+/* Returns a descriptor of the directory or a negative errno. */
+static int open_directory(const char *state_directory, const char *agent, const char *session)
 {
-	int directory CLOSE_ON_RETURN = -1;
 	char path[PATH_MAX];
-	int result;
+	int fd;
 
-	*transcript = (struct transcript){0};
 	if (*state_directory == '\0' || !is_agent(agent) || !is_session(session))
 		return -EINVAL;
 	if ((size_t)snprintf(path, sizeof(path), DIRECTORY_FORMAT, state_directory, agent) >= sizeof(path))
 		return -ENAMETOOLONG;
-	directory = world_open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = world_open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+bool transcript_is_locked(const char *state_directory, const char *agent, const char *session, int pid)
+{
+	int directory CLOSE_ON_RETURN = open_directory(state_directory, agent, session);
+	struct transcript transcript = {0};
+
+	if (directory >= 0)
+		read_lock(directory, session, pid, &transcript);
+	return transcript.is_locked;
+}
+
+int transcript_read(const char *state_directory, const char *agent, const char *session, int pid,
+    struct transcript *transcript)
+{
+	int directory CLOSE_ON_RETURN = open_directory(state_directory, agent, session);
+	int result;
+
+	*transcript = (struct transcript){0};
 	if (directory < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return directory == -ENOENT ? 0 : directory;
 	read_lock(directory, session, pid, transcript);
 	result = read_lines(directory, session, transcript);
 	if (result < 0)

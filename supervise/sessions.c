@@ -45,8 +45,10 @@ void sessions_save(struct supervisor *supervisor)
 
 /* --- For people. --- */
 
-/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. */
-static void write_evidence(const struct session *session, int key_bytes, struct text *json)
+/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. What is stuck was not
+ * aborted yet, whatever was begun by the time it is told. */
+static void write_evidence(
+    const struct session *session, enum sessions_record record, int key_bytes, struct text *json)
 {
 	const struct session_look *look = &session->look;
 	char key[SESSION_KEY_MAX];
@@ -73,7 +75,7 @@ static void write_evidence(const struct session *session, int key_bytes, struct 
 		json_write_key(json, "own_quiet_ms");
 		json_write_integer(json, look->own_quiet_ms);
 	}
-	if (session->attempts > 0) {
+	if (session->attempts > 0 && record != SESSIONS_RECORD_STUCK) {
 		json_write_key(json, "attempts");
 		json_write_unsigned(json, session->attempts);
 		json_write_key(json, "outcome");
@@ -177,10 +179,10 @@ static void record(struct supervisor *supervisor, const struct sessions_action *
 	struct text text, json;
 
 	text_init(&json, evidence, sizeof(evidence));
-	write_evidence(session, SESSION_KEY_MAX, &json);
+	write_evidence(session, action->record, SESSION_KEY_MAX, &json);
 	if (json.truncated) {
 		text_init(&json, evidence, sizeof(evidence));
-		write_evidence(session, EVIDENCE_KEY, &json);
+		write_evidence(session, action->record, EVIDENCE_KEY, &json);
 	}
 	text_init(&text, sentence, sizeof(sentence));
 	text_addf(
@@ -255,7 +257,7 @@ static void say_abort(struct supervisor *supervisor, int place)
 	                              .attempt = session->attempts,
 	                              .by_person = session->by_person,
 	                              .notify = supervisor->settings->gateway.notify_chat,
-	                              .judged_ms = session->stuck_ms,
+	                              .judged_ms = session->look.at_ms,
 	                              .began_real_ms = session->judged_began_real_ms}};
 
 	text_copy(message.abort.key, sizeof(message.abort.key), session->look.key);
@@ -282,6 +284,18 @@ static void condemn(struct supervisor *supervisor, uint32_t count)
 
 static loop_timer_callback tick;
 
+/* Looks that come often do not put it off. */
+static void arm_tick(struct supervisor *supervisor)
+{
+	struct loop_timer *timer = &supervisor->sessions.timer;
+	bool wants = supervisor->sessions.sessions.stuck > 0;
+
+	timer->callback = tick;
+	timer->context = supervisor;
+	if (!wants || timer->due_ms == 0)
+		loop_timer_arm(&supervisor->loop, timer, wants ? clock_boot_ms() + TICK_MS : 0);
+}
+
 static void carry_out(struct supervisor *supervisor, const struct sessions_actions *actions)
 {
 	for (uint32_t i = 0; i < actions->count; i++) {
@@ -302,10 +316,7 @@ static void carry_out(struct supervisor *supervisor, const struct sessions_actio
 			break;
 		}
 	}
-	supervisor->sessions.timer.callback = tick;
-	supervisor->sessions.timer.context = supervisor;
-	loop_timer_arm(&supervisor->loop, &supervisor->sessions.timer,
-	    supervisor->sessions.sessions.stuck > 0 ? clock_boot_ms() + TICK_MS : 0);
+	arm_tick(supervisor);
 }
 
 /* A gateway that starts, drains, is suspect or left alone is not judged by its sessions. */

@@ -160,31 +160,6 @@ TEST(
 	finish();
 }
 
-TEST("what was named before the start counts for it")
-{
-	given("{}");
-	log_follow_named(&follow, at_home("named.log"), now_ms);
-	CHECK_TEXT(poll_log(), "");
-	start();
-	add("named.log", "named\n");
-	CHECK_TEXT(poll_log(), "named");
-	finish();
-}
-
-TEST("when the console names the file that is expected, nothing of it is lost")
-{
-	given("{}");
-	start();
-	add(TODAY, "begin\n");
-	log_follow_named(&follow, at_home(TODAY), now_ms);
-	add(TODAY, "goes on\n");
-	CHECK_TEXT(poll_log(), "begin goes on");
-	log_follow_named(&follow, at_home(TODAY), now_ms);
-	add(TODAY, "and on\n");
-	CHECK_TEXT(poll_log(), "and on");
-	finish();
-}
-
 TEST("a line of 64 KB is heard whole; a longer one is passed over and counted, and what follows is heard")
 {
 	given("{}");
@@ -252,7 +227,10 @@ TEST("what is no regular file, and a link in a directory of many, is not read; a
 	CHECK(symlink(at_home("secret"), at_home(TODAY)) == 0);
 	CHECK_TEXT(poll_log(), "");
 	CHECK(follow.fd == -1);
-	log_follow_named(&follow, at_home("link.log"), now_ms);
+	finish();
+	given("{logging: {file: '~/link.log'}}");
+	start();
+	add("secret", "secret\n");
 	CHECK(symlink(at_home("secret"), at_home("link.log")) == 0);
 	CHECK_TEXT(poll_log(), "secret");
 	finish();

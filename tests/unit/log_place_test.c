@@ -81,24 +81,3 @@ TEST("a configured name with a date rolls, and so does one with YYYY-MM-DD; any 
 	CHECK_TEXT(poll_log(), "as ever");
 	finish();
 }
-
-TEST(
-    "what the console names comes before the configuration, from its end as it is, until the gateway is gone")
-{
-	given("{logging: {file: '~/configured.log'}}");
-	add("named.log", "history\n");
-	start();
-	log_follow_named(&follow, "named.log", now_ms);
-	add("named.log", "named\n");
-	add("configured.log", "configured\n");
-	CHECK_TEXT(poll_log(), "named");
-	start();
-	add("named.log", "still named\n");
-	CHECK_TEXT(poll_log(), "still named");
-	log_follow_stop(&follow);
-	start();
-	add("named.log", "no more\n");
-	add("configured.log", "configured again\n");
-	CHECK_TEXT(poll_log(), "configured again");
-	finish();
-}
