@@ -215,6 +215,8 @@ void sessions_ask(struct sessions_sense *sense, int64_t now_ms)
 		return;
 	sense->book.entries[place].asked_ms = now_ms;
 	text_copy(sense->asked_key, sizeof(sense->asked_key), sense->book.table.places[place].key);
+	if (!has_states(sense))
+		look_at_transcript(sense, place, now_ms);
 	text_init(&text, bytes, sizeof(bytes));
 	write_question(sense, place, &text);
 	sense->is_asking = !text.truncated && link_request(sense->link,

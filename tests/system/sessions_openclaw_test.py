@@ -154,6 +154,7 @@ def several(place):
         refuse.unlink()
         home.ready(other_than=pid)
         second = place.pid()
+        ready = place.wait_event("gateway.ready", condemned["id"])
         # The gateway resumes what was interrupted, and the model hangs again.
         recovered = [wait_session(place, "session.recovered", name, SESSION_S + LATE_S + 120, condemned["id"])
                      for name in names]
@@ -164,8 +165,9 @@ def several(place):
         expect_equal(place.pid(), second, "the gateway after the second hang")
         kinds = place.kinds()
         expect_equal(kinds.count("gateway.condemned"), 1, "restarts")
-        return (f"condemned {seconds_between(before[0], condemned):.1f} s after the first was found stuck; aborted after the "
-                f"resume: {len(recovered)}; all usable, no second restart")
+        return (f"condemned {seconds_between(before[0], condemned):.1f} s after the first was found stuck; ready {seconds_between(condemned, ready):.0f} s "
+                f"later; what the gateway resumed hung again and was aborted {seconds_between(ready, recovered[-1]):.0f} s after that "
+                f"({len(recovered)} of 3); all usable, no second restart")
 
 
 if __name__ == "__main__":
