@@ -293,6 +293,7 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 {
 	int place = place_of(book, row->key, now_ms);
 	struct session_entry *entry;
+	int64_t began_real_ms;
 	bool ran;
 
 	if (place < 0)
@@ -307,21 +308,23 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 	}
 	ran = session_entry_runs(entry);
 	entry->denials = 0;
+	/* A row that does not say it is no other run. */
+	began_real_ms = row->started_at_ms != 0 ? row->started_at_ms : entry->began_real_ms;
 	if (entry->is_listed != row->running || entry->is_queued != row->queued ||
-	    entry->began_real_ms != row->started_at_ms)
+	    entry->began_real_ms != began_real_ms)
 		changed(book, entry);
 	if (!ran) { /* it began before anybody listened */
 		session_book_moved(book, place, now_ms);
 		entry->is_unsure = true;
 	}
 	/* Another run than the one that was listed before, and nobody saw it begin. */
-	if (entry->began_real_ms != 0 && entry->began_real_ms != row->started_at_ms) {
+	if (entry->began_real_ms != 0 && entry->began_real_ms != began_real_ms) {
 		session_book_ended(book, place, now_ms);
 		ran = false;
 	}
 	entry->is_listed = row->running;
 	entry->is_queued = row->queued;
-	entry->began_real_ms = row->started_at_ms;
+	entry->began_real_ms = began_real_ms;
 	entry->listed_ms = now_ms;
 	count(book, place, ran, now_ms);
 }

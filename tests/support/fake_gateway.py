@@ -2,7 +2,8 @@
 """fake_gateway.py PORT: what Holdfast sees of an OpenClaw, in one event loop, and as badly as a test wants it.
 
 It lives in its working directory: its pids are in `starts`, and the file `order` is Python to be run in its loop, with
-`gateway` and the functions below; it is renamed to `ordered` when it is taken up.
+`gateway` and the functions below; it is renamed to `ordered` when it is taken up. The file `at-begin` is such an order
+for each gateway that starts there. TEST_PROTOCOL says which version's protocol it speaks: 4 (2026.9.6), or 3 (2026.2.1).
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from mock_gateway import HELLO
 POLL_S = 0.01
 TICK_MS = 1000  # the least that is believed
 JSON = "application/json"
+PROTOCOL = int(os.environ.get("TEST_PROTOCOL", 4))
+UNANSWERED = object()
 
 
 class Gateway:
@@ -38,7 +41,10 @@ class Gateway:
         self.ticks = True
         self.upgrades = True          # else a new WebSocket gets no word
         self.methods = {}             # called with the params of a request, for what is answered
+        self.raw = {}                 # called with a whole request, for the frames that are sent instead of an answer
         self.asked = []               # every request that came: method and params
+        self.heard = None             # called with each of them: the connection's number, its scopes, method, params
+        self.connections = 0
         self.sockets = set()
         self.server = None
 
@@ -88,10 +94,15 @@ class Gateway:
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
         say(writer, {"type": "event", "event": "connect.challenge", "payload": {"nonce": "5ea4", "ts": 1}})
+        self.connections += 1
+        number, scopes = self.connections, []
         while (message := await hear(reader)) is not None:
             if message.get("method") != "connect":
+                if self.heard:
+                    self.heard(number, scopes, message.get("method"), message.get("params") or {})
                 self.answer_request(writer, message)
                 continue
+            scopes = message["params"].get("scopes") or []
             auth = message["params"].get("auth") or {}
             if self.token is None or auth.get("token") != self.token:
                 say(writer, {"type": "res", "id": message["id"], "ok": False, "error": {
@@ -99,16 +110,22 @@ class Gateway:
                     "details": {"code": "AUTH_TOKEN_MISMATCH"}}})
                 return
             self.sockets.add(writer)
-            hello = {**HELLO[4], "policy": {**HELLO[4]["policy"], "tickIntervalMs": TICK_MS}}
+            hello = {**HELLO[PROTOCOL], "policy": {**HELLO[PROTOCOL]["policy"], "tickIntervalMs": TICK_MS}}
             say(writer, {"type": "res", "id": message["id"], "ok": True, "payload": hello})
 
     def answer_request(self, writer, message):
         """Answers with what its method returns; with an error where that is an Exception, with nothing where there is none."""
         self.asked.append((message.get("method"), message.get("params")))
+        if message.get("method") in self.raw:
+            for frame in self.raw[message["method"]](message):
+                say_text(writer, frame)
+            return
         method = self.methods.get(message.get("method"))
         if method is None:
             return
         payload = method(message.get("params") or {})
+        if payload is UNANSWERED:
+            return
         if isinstance(payload, Exception):
             say(writer, {"type": "res", "id": message["id"], "ok": False,
                          "error": {"code": "INVALID_REQUEST", "message": str(payload)}})
@@ -141,6 +158,10 @@ class Gateway:
             await asyncio.sleep(seconds)
             call()
 
+    def carry_out(self, name):
+        with open(name) as file:
+            exec(file.read(), {**globals(), "gateway": self, "later": asyncio.get_running_loop().create_task})
+
     async def obey(self):
         while True:
             await asyncio.sleep(POLL_S)
@@ -148,12 +169,15 @@ class Gateway:
                 os.rename("order", "ordered")
             except FileNotFoundError:
                 continue
-            with open("ordered") as file:
-                exec(file.read(), {**globals(), "gateway": self, "later": asyncio.get_running_loop().create_task})
+            self.carry_out("ordered")
 
 
 def say(writer, message):
-    data = json.dumps(message).encode()
+    say_text(writer, json.dumps(message, separators=(",", ":")))
+
+
+def say_text(writer, text):
+    data = text if isinstance(text, bytes) else text.encode()
     size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + struct.pack(">H", len(data)) \
         if len(data) < 65536 else b"\x7f" + struct.pack(">Q", len(data))
     writer.write(b"\x81" + size + data)
@@ -228,6 +252,8 @@ def flood(seconds, bytes_per_second):
 
 async def main():
     gateway = Gateway()
+    if os.path.exists("at-begin"):
+        gateway.carry_out("at-begin")
     await gateway.listen()
     tasks = [asyncio.create_task(gateway.tick()), asyncio.create_task(gateway.obey())]
     await asyncio.gather(*tasks)

@@ -170,6 +170,8 @@ TEST("a run by the list: another start is another run, and a queued one waits fo
 	watch(20);
 	row(true, false, 5000);
 	CHECK(look()->quiet_ms == 20000);
+	row(true, false, 0); /* not said */
+	CHECK(look()->quiet_ms == 20000 && look()->began_real_ms == 5000);
 	row(true, false, 9000);
 	CHECK(look()->quiet_ms == 0 && look()->began_real_ms == 9000 && book.running == 1);
 	row(false, true, 9000);

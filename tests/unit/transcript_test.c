@@ -84,10 +84,16 @@ static void given_a_lock_of(int pid)
 	write_file(FILES ".jsonl.lock", text, strlen(text), O_TRUNC);
 }
 
+/* The cheap look at the lock says the same. */
 static int read_it(void)
 {
+	int result;
+
 	memset(&transcript, 0xa5, sizeof(transcript));
-	return transcript_read(state, "main", SESSION, getpid(), &transcript);
+	result = transcript_read(state, "main", SESSION, getpid(), &transcript);
+	if (result == 0)
+		CHECK(transcript_is_locked(state, "main", SESSION, getpid()) == transcript.is_locked);
+	return result;
 }
 
 static bool is_nothing(void)
@@ -231,6 +237,8 @@ TEST("an id that is none goes into no path")
 	CHECK(transcript_read(state, "..", SESSION, getpid(), &transcript) == -EINVAL);
 	CHECK(transcript_read(state, "", SESSION, getpid(), &transcript) == -EINVAL);
 	CHECK(transcript_read("", "main", SESSION, getpid(), &transcript) == -EINVAL);
+	CHECK(!transcript_is_locked(state, "..", SESSION, getpid()));
+	CHECK(!transcript_is_locked("", "main", SESSION, getpid()));
 	finish();
 }
 
