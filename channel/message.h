@@ -60,9 +60,9 @@ enum message_type {
 	MESSAGE_FINDING, /* finding: something to be written down as an event, and nothing to be done about */
 	MESSAGE_MEMORY,  /* memory */
 	MESSAGE_ORPHANS, /* orphans: found below the running gateway, once a minute */
-	MESSAGE_VALIDATED, /* validated */
-	MESSAGE_SESSIONS,  /* sessions: looks at some of them */
-	MESSAGE_ABORTED,   /* aborted */
+	MESSAGE_VALIDATED,         /* validated */
+	MESSAGE_SESSIONS,          /* sessions: looks at some of them */
+	MESSAGE_ABORTED,           /* aborted */
 	MESSAGE_CHANNEL,           /* channel: one look at one account of one channel, once a minute */
 	MESSAGE_CHANNEL_RESTARTED, /* channel_restarted */
 	/* supervisor -> recorder */

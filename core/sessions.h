@@ -202,8 +202,8 @@ void sessions_tick(struct sessions *sessions, bool may_act, int64_t now_ms, stru
 int sessions_abort(
     struct sessions *sessions, const char *key, int64_t now_ms, struct sessions_actions *actions);
 
-/* The gateway is being restarted because of stuck sessions: each that is stuck now is remembered, for the gateway
- * resumes what it interrupts. */
+/* The gateway is being restarted because of stuck sessions: each that is stuck now is remembered, for the
+ * gateway resumes what it interrupts. */
 void sessions_condemned(struct sessions *sessions, int64_t now_ms);
 
 /* The timeout of a session that waits for this; INT64_MAX: none. Whether the settings' pattern fits the key.

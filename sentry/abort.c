@@ -257,8 +257,8 @@ static void look_came(struct link *link, int result, const struct link_frame *fr
 	}
 }
 
-/* An event that the gateway sent before its answer has arrived by then, but on the other connection, which may have its
- * turn after this one: timers fire when every connection has had it. */
+/* An event that the gateway sent before its answer has arrived by then, but on the other connection, which
+ * may have its turn after this one: timers fire when every connection has had it. */
 static void all_is_read(struct loop_timer *timer)
 {
 	struct abort_sense *sense = timer->context;

@@ -21,8 +21,9 @@
 
 struct abort_job {
 	bool is_taken, is_asked;
-	bool is_found; /* right before: only what came with that on the standing connection is still to be read */
-	bool is_done; /* aborted; only the chat is still to be told */
+	bool is_found; /* right before: only what came with that on the standing connection is still to be
+	                  read */
+	bool is_done;  /* aborted; only the chat is still to be told */
 	struct message_abort wanted;
 	int64_t came_ms;
 	struct openclaw_row row; /* where its answers go */

@@ -224,9 +224,9 @@ static void follow_run(
 	}
 }
 
-/* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of life; another
- * run that works is: there is one at a time. Of one that was aborted 2026.9.6 tells the end twice, and once more which
- * model it uses in between. */
+/* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of
+ * life; another run that works is: there is one at a time. Of one that was aborted 2026.9.6 tells the end
+ * twice, and once more which model it uses in between. */
 static bool begins_run(const struct session_entry *entry, const struct openclaw_event *event)
 {
 	if (event->is_chat || event->what == OPENCLAW_ENDED || event->what == OPENCLAW_NOTHING)

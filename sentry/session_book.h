@@ -1,9 +1,9 @@
 /* What is known of each session: the gateway's event streams, its list, its log and the work of its tools,
  * put together. No I/O: what was seen comes in, looks come out.
  *
- * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that hangs
- * moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be alive: between
- * two signs of life that lie no farther apart than `gap_ms`. */
+ * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that
+ * hangs moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be
+ * alive: between two signs of life that lie no farther apart than `gap_ms`. */
 #ifndef HOLDFAST_SENTRY_SESSION_BOOK_H
 #define HOLDFAST_SENTRY_SESSION_BOOK_H
 

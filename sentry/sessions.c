@@ -8,8 +8,8 @@
 
 #define PACE_MIN_MS 250
 #define PACE_MAX_MS 5000
-#define PACE_PARTS  8     /* of the shortest timeout */
-#define GAP_PARTS   2     /* ... so that no sign of life that is late makes a session stuck */
+#define PACE_PARTS  8 /* of the shortest timeout */
+#define GAP_PARTS   2 /* ... so that no sign of life that is late makes a session stuck */
 #define GAP_MAX_MS  15000
 #define SOON_MS     250   /* what changes is told together with what changes next */
 #define BUSY_MS     10000 /* one that moves is told so often */

@@ -45,8 +45,8 @@ void sessions_save(struct supervisor *supervisor)
 
 /* --- For people. --- */
 
-/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. What is stuck was not
- * aborted yet, whatever was begun by the time it is told. */
+/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. What is stuck was
+ * not aborted yet, whatever was begun by the time it is told. */
 static void write_evidence(
     const struct session *session, enum sessions_record record, int key_bytes, struct text *json)
 {
