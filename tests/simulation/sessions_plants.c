@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/text.h"
 #include "tests/simulation/sessions_world.h"
 
 #define BEFORE(name)      static void name(struct sessions_world *world, struct session_look *look)
@@ -85,7 +86,8 @@ AFTER(names_another_run)
 {
 	for (uint32_t i = 0; i < actions->count; i++)
 		if (actions->list[i].type == SESSIONS_ABORT)
-			strcpy(world->core.sessions[actions->list[i].place].judged_run, "run-0");
+			text_copy(world->core.sessions[actions->list[i].place].judged_run,
+			    sizeof(world->core.sessions[actions->list[i].place].judged_run), "run-0");
 }
 
 AFTER(asks_twice)

@@ -2,6 +2,7 @@
  */
 #include <string.h>
 
+#include "base/text.h"
 #include "tests/simulation/sessions_world.h"
 
 #define LOG_FRESH_MS  45000
@@ -68,7 +69,7 @@ static void look_by_events(const struct sessions_world *world, const struct play
 	look->witnesses = SESSION_WITNESS_EVENTS;
 	look->began_ms = played->began_ms;
 	if (look->waits == SESSION_WAITS_TOOL)
-		strcpy(look->tool, "browser");
+		text_copy(look->tool, sizeof(look->tool), "browser");
 	post->silent_ms = world->now_ms - played->moved_ms;
 }
 
@@ -154,7 +155,7 @@ static void say(struct sessions_world *world, struct played *played)
 		sessions_world_see(world, SEEN_LOOK_LOST); /* tried again */
 		return;
 	}
-	strcpy(look->key, played->key);
+	text_copy(look->key, sizeof(look->key), played->key);
 	snprintf(look->id, sizeof(look->id), "id-%u", played->incarnation);
 	look->at_ms = world->now_ms;
 	look->relayed = look->waits != SESSION_IDLE && world->now_ms < played->relayed_until_ms;

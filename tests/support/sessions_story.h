@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_TESTS_SUPPORT_SESSIONS_STORY_H
 #define HOLDFAST_TESTS_SUPPORT_SESSIONS_STORY_H
 
+#include "base/text.h"
 #include "core/sessions.h"
 #include "tests/support/tap.h"
 
@@ -128,8 +129,8 @@ static inline void moves(void)
 
 static inline void hang(const char *key, const char *run)
 {
-	strcpy(look.key, key);
-	strcpy(look.run, run);
+	text_copy(look.key, sizeof(look.key), key);
+	text_copy(look.run, sizeof(look.run), run);
 	look.waits = SESSION_WAITS_MODEL;
 	look.witnesses = BOTH;
 	look.began_ms = look.moved_ms = now_ms - 5 * MINUTE;

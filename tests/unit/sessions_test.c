@@ -1,6 +1,7 @@
 /* What makes a session stuck, and what becomes of one that is: one story after another, with exact times. */
 #include <errno.h>
 
+#include "base/text.h"
 #include "tests/support/sessions_story.h"
 
 /* --- Patterns, and what is stuck. --- */
@@ -188,7 +189,7 @@ TEST("its run ends in between, or another begins: recovered, and the other is ju
 	begin();
 	pass(2 * MINUTE, true);
 	answer(ABORT_REFUSED);
-	strcpy(look.run, "run-2");
+	text_copy(look.run, sizeof(look.run), "run-2");
 	look.began_ms = now_ms;
 	moves();
 	see();
@@ -263,7 +264,7 @@ TEST("a sentry that is new to a run: what events had told is kept, a tool or a p
 {
 	begin();
 	look.waits = SESSION_WAITS_TOOL;
-	strcpy(look.tool, "browser");
+	text_copy(look.tool, sizeof(look.tool), "browser");
 	see();
 	look.waits = SESSION_WAITS_MODEL;
 	look.tool[0] = look.run[0] = '\0';
@@ -313,7 +314,7 @@ TEST("a session that begins anew under its key is another; one of which the id w
 	look.own_quiet_ms = 2 * MINUTE;
 	see();
 	answer(ABORT_DONE);
-	strcpy(look.id, "id");
+	text_copy(look.id, sizeof(look.id), "id");
 	pass(SESSIONS_VERIFY_MS + SECOND, true);
 	CHECK(came(2, 1, 1, 0, 0));
 	begin();
@@ -323,7 +324,7 @@ TEST("a session that begins anew under its key is another; one of which the id w
 	look.own_quiet_ms = 2 * MINUTE;
 	see();
 	answer(ABORT_DONE);
-	strcpy(look.id, "another");
+	text_copy(look.id, sizeof(look.id), "another");
 	look.own_quiet_ms = 0;
 	see();
 	CHECK(came(1, 1, 1, 1, 0));
@@ -388,7 +389,7 @@ TEST("a person's second attempt is not made on the next run, even if nobody knew
 	count();
 	answer(ABORT_REFUSED);
 	now_ms += SECOND;
-	strcpy(look.run, "run-2");
+	text_copy(look.run, sizeof(look.run), "run-2");
 	look.began_ms = now_ms;
 	pass(MINUTE, true);
 	CHECK(came(1, 0, 0, 1, 0));
