@@ -128,7 +128,7 @@ static void begin_run(struct session_book *book, int place, const char *run, int
 	set_run(book, place, run);
 	forget_tools(entry);
 	entry->by_events = true;
-	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = false;
+	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = entry->was_locked = false;
 	entry->began_ms = now_ms;
 	entry->ended_run = 0;
 	entry->began_real_ms = 0;
@@ -329,13 +329,20 @@ void session_book_transcript(
 		session_book_ended(book, place, now_ms);
 		return;
 	}
-	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0)
+	/* What is written behind the end of a run is not the run's: 2026.2.1 notes so that it was aborted, and tells nobody
+	 * else that it has ended. */
+	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0 && transcript->is_locked)
 		session_book_moved(book, place, now_ms);
 	entry->transcript_bytes = transcript->bytes;
 	if (entry->is_locked != transcript->is_locked || has_tool != entry->has_written_tool)
 		changed(book, entry);
 	entry->is_locked = transcript->is_locked;
 	entry->locked_ms = now_ms;
+	entry->was_locked = entry->was_locked || entry->is_locked;
+	if (entry->is_locked)
+		entry->denials = 0;
+	else if (entry->was_locked)
+		denied(book, place, now_ms);
 	if (!ran && entry->is_locked) {
 		session_book_moved(book, place, now_ms);
 		count(book, place, ran, now_ms);

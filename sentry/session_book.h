@@ -18,7 +18,7 @@
 
 #define SESSION_BOOK_TOOLS    8
 #define SESSION_BOOK_FRESH_MS 45000 /* what the gateway's list or log said counts for so long */
-#define SESSION_BOOK_GONE_MS  10000 /* the list says twice that a run is over, and it is quiet for so long: so it is */
+#define SESSION_BOOK_GONE_MS  10000 /* list or lock say twice that a run is over, and it is quiet for so long: so it is */
 
 struct session_entry {
 	char run[SESSION_RUN_MAX]; /* "" not known */
@@ -28,6 +28,7 @@ struct session_entry {
 	bool is_listed;  /* the gateway's list said that it runs ... */
 	bool is_queued;  /* ... or is queued */
 	bool is_locked;  /* the gateway holds the lock of its transcript */
+	bool was_locked; /* ... or held it since the run began */
 	bool is_asking;  /* a person's approval is awaited */
 	bool has_written_tool; /* its transcript waits for a tool */
 	bool has_changed;      /* since it was last told */
