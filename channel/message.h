@@ -176,11 +176,11 @@ struct message_sessions {
 
 struct message_abort {
 	uint64_t generation, serial;
-	uint32_t attempt;         /* 1, 2 */
-	uint32_t by_person;       /* whether it moves makes no difference */
-	uint32_t notify;          /* tell the chat */
-	int64_t judged_ms;        /* what has moved since then is left alone */
-	int64_t began_real_ms;    /* the run, as the gateway's list had it; 0: not listed */
+	uint32_t attempt;      /* 1, 2 */
+	uint32_t by_person;    /* whether it moves makes no difference */
+	uint32_t notify;       /* tell the chat */
+	int64_t judged_ms;     /* what has moved since then is left alone */
+	int64_t began_real_ms; /* the run, as the gateway's list had it; 0: not listed */
 	char key[SESSION_KEY_MAX];
 	char id[SESSION_ID_MAX];
 	char run[SESSION_RUN_MAX]; /* "" not known */

@@ -74,8 +74,8 @@ int session_table_add(struct session_table *table, const char *key, int64_t now_
 		return -1;
 	*is_new = true;
 	target = &table->places[place];
-	*target = (struct session_place){
-	    .hash = hash_bytes(key, length), .touched_ms = now_ms, .is_taken = true};
+	*target =
+	    (struct session_place){.hash = hash_bytes(key, length), .touched_ms = now_ms, .is_taken = true};
 	memcpy(target->key, key, length + 1);
 	first = &table->first[bucket_of(target->hash)];
 	target->next = *first;

@@ -1,7 +1,8 @@
-/* Which session has which place: keys in, places 0 ... SESSIONS_MAX-1 out. Bounded: when all places are taken, the
- * idle session that was touched longest ago leaves; one that runs never does.
+/* Which session has which place: keys in, places 0 ... SESSIONS_MAX-1 out. Bounded: when all places are
+ * taken, the idle session that was touched longest ago leaves; one that runs never does.
  *
- * Pure, and without allocation. What is kept of a session is kept by whoever uses the table, in arrays by place. */
+ * Pure, and without allocation. What is kept of a session is kept by whoever uses the table, in arrays by
+ * place. */
 #ifndef HOLDFAST_CORE_SESSION_TABLE_H
 #define HOLDFAST_CORE_SESSION_TABLE_H
 
@@ -30,8 +31,9 @@ struct session_table {
 /* Returns the session's place, or -1. */
 int session_table_find(const struct session_table *table, const char *key);
 
-/* Returns the session's place, which may be a new one (*is_new); -1 when the key is empty or too long, or none is to be
- * had. Whatever the caller keeps at a new place is of another session, and is for the caller to clear. */
+/* Returns the session's place, which may be a new one (*is_new); -1 when the key is empty or too long, or
+ * none is to be had. Whatever the caller keeps at a new place is of another session, and is for the caller to
+ * clear. */
 int session_table_add(struct session_table *table, const char *key, int64_t now_ms, bool *is_new);
 
 /* It was seen; `runs`: it may not leave. */

@@ -122,8 +122,8 @@ static void judge(struct sessions *sessions, int place)
 	session->judged_began_ms = session->look.began_ms;
 	session->judged_began_real_ms = session->look.began_real_ms;
 	session->stuck_ms = sessions->now_ms;
-	session->limit_ms = sessions_limit_ms(
-	    sessions->settings, session->look.key, (enum session_waits)session->look.waits);
+	session->limit_ms =
+	    sessions_limit_ms(sessions->settings, session->look.key, (enum session_waits)session->look.waits);
 	session->attempts = 0;
 	session->asked_ms = 0;
 	session->outcome = ABORT_DONE;
@@ -177,7 +177,8 @@ static void advance(struct sessions *sessions, int place, bool may_act, struct s
 		enter(sessions, place, SESSION_VERIFYING, sessions->now_ms + SESSIONS_REFUSED_MS);
 		break;
 	case SESSION_VERIFYING:
-		/* That it is still there must have been seen since: looks that do not come are no evidence. */
+		/* That it is still there must have been seen since: looks that do not come are no evidence.
+		 */
 		if (session->look.at_ms > session->asked_ms)
 			attempt_failed(sessions, place, actions);
 		break;
@@ -263,7 +264,8 @@ void sessions_looked(struct sessions *sessions, const struct session_look *look,
 		return;
 	}
 	enter(sessions, place, session->state, session->due_ms);
-	if (session->state == SESSION_QUIET && may_act && sessions_is_stuck(sessions->settings, &session->look))
+	if (session->state == SESSION_QUIET && may_act &&
+	    sessions_is_stuck(sessions->settings, &session->look))
 		found_stuck(sessions, place, actions);
 	advance(sessions, place, may_act, actions);
 }
@@ -307,8 +309,7 @@ void sessions_answered(struct sessions *sessions, uint64_t serial, enum abort_ou
 		recover(sessions, place, actions);
 }
 
-void sessions_tick(
-    struct sessions *sessions, bool may_act, int64_t now_ms, struct sessions_actions *actions)
+void sessions_tick(struct sessions *sessions, bool may_act, int64_t now_ms, struct sessions_actions *actions)
 {
 	begin_step(sessions, now_ms, actions);
 	for (uint32_t i = 0; sessions->stuck > 0 && i < sessions->table.used; i++) {

@@ -1,14 +1,15 @@
-/* Is a session stuck, and what is done about it? What was seen of sessions comes in as values, what to do goes out.
+/* Is a session stuck, and what is done about it? What was seen of sessions comes in as values, what to do
+ * goes out.
  *
- * Pure, like the rest of the core. A session is stuck when its run makes no progress of any kind for its timeout while
- * it was watched, and a second witness agrees that the run is there. How old a run is never counts. Of a stuck session
- * the one run that was judged is aborted, by its id; then the looks must show that it has left, or it is aborted once
- * more, and then told. Only when `threshold` distinct sessions are stuck in spite of that, or again soon after it, the
- * gateway is condemned. A session that was a reason for that is no reason for another restart until one of its runs
- * has come to an end of its own.
+ * Pure, like the rest of the core. A session is stuck when its run makes no progress of any kind for its
+ * timeout while it was watched, and a second witness agrees that the run is there. How old a run is never
+ * counts. Of a stuck session the one run that was judged is aborted, by its id; then the looks must show that
+ * it has left, or it is aborted once more, and then told. Only when `threshold` distinct sessions are stuck
+ * in spite of that, or again soon after it, the gateway is condemned. A session that was a reason for that is
+ * no reason for another restart until one of its runs has come to an end of its own.
  *
- * The gateway's own recovery has its turn first. Time that nobody watched is no silence: looks that do not come are no
- * evidence. */
+ * The gateway's own recovery has its turn first. Time that nobody watched is no silence: looks that do not
+ * come are no evidence. */
 #ifndef HOLDFAST_CORE_SESSIONS_H
 #define HOLDFAST_CORE_SESSIONS_H
 
@@ -114,15 +115,15 @@ struct session {
 	char judged_run[SESSION_RUN_MAX];
 	int64_t judged_began_ms; /* of the run that was judged; 0: not known */
 	int64_t judged_began_real_ms;
-	int64_t stuck_ms;   /* judged then */
-	int64_t limit_ms;   /* ... against this */
-	int64_t asked_ms;   /* the abort under way, or the last */
-	int64_t due_ms;     /* ABORTING, VERIFYING: patience ends; STUCK, FAILED: the abort may be asked */
+	int64_t stuck_ms; /* judged then */
+	int64_t limit_ms; /* ... against this */
+	int64_t asked_ms; /* the abort under way, or the last */
+	int64_t due_ms;   /* ABORTING, VERIFYING: patience ends; STUCK, FAILED: the abort may be asked */
 	uint32_t attempts;
-	uint32_t outcome;  /* enum abort_outcome: of the last attempt */
-	uint64_t serial;   /* of the abort under way */
-	bool by_person;    /* a person asked for it */
-	bool counts;       /* in `failed` */
+	uint32_t outcome; /* enum abort_outcome: of the last attempt */
+	uint64_t serial;  /* of the abort under way */
+	bool by_person;   /* a person asked for it */
+	bool counts;      /* in `failed` */
 };
 
 /* Sessions that were the reason for a restart. Outlives the supervisor in its record. */
@@ -147,16 +148,18 @@ struct sessions {
 };
 
 enum sessions_action_type {
-	SESSIONS_ABORT,     /* ask for it: `place`, with its judged run and serial; the answer is sessions_answered() */
-	SESSIONS_TELL,      /* record: `place`, `record` */
-	SESSIONS_CONDEMN,   /* the gateway: `count` sessions; said again as long as it is so */
-	SESSIONS_SAVE,      /* the memory changed in a way the next life must know */
+	SESSIONS_ABORT,   /* ask for it: `place`, with its judged run and serial; the answer is
+	                     sessions_answered() */
+	SESSIONS_TELL,    /* record: `place`, `record` */
+	SESSIONS_CONDEMN, /* the gateway: `count` sessions; said again as long as it is so */
+	SESSIONS_SAVE,    /* the memory changed in a way the next life must know */
 };
 
 enum sessions_record {
 	SESSIONS_RECORD_STUCK,
-	SESSIONS_RECORD_ABORTED,      /* asked, and the gateway says that it did: not proved yet */
-	SESSIONS_RECORD_RECOVERED,    /* the judged run has left, or moves; after aborts, or by itself (attempts 0) */
+	SESSIONS_RECORD_ABORTED,   /* asked, and the gateway says that it did: not proved yet */
+	SESSIONS_RECORD_RECOVERED, /* the judged run has left, or moves; after aborts, or by itself (attempts
+	                              0) */
 	SESSIONS_RECORD_ABORT_FAILED, /* two attempts, and it is still there */
 };
 
@@ -178,29 +181,30 @@ void sessions_init(struct sessions *sessions, const struct sessions_settings *se
 /* Another gateway: no run of the old one goes on. What is remembered is kept. */
 void sessions_begin(struct sessions *sessions, uint64_t generation);
 
-/* A look came. `may_act`: the gateway is up and well, and nobody asked to leave it alone; else nothing is judged, and
- * what was begun is only followed. Each of these fills `actions` anew. */
-void sessions_looked(struct sessions *sessions, const struct session_look *look, bool may_act,
-    int64_t now_ms, struct sessions_actions *actions);
+/* A look came. `may_act`: the gateway is up and well, and nobody asked to leave it alone; else nothing is
+ * judged, and what was begun is only followed. Each of these fills `actions` anew. */
+void sessions_looked(struct sessions *sessions, const struct session_look *look, bool may_act, int64_t now_ms,
+    struct sessions_actions *actions);
 
 /* The answer to the abort `serial`. */
-void sessions_answered(struct sessions *sessions, uint64_t serial, enum abort_outcome outcome,
-    int64_t now_ms, struct sessions_actions *actions);
+void sessions_answered(struct sessions *sessions, uint64_t serial, enum abort_outcome outcome, int64_t now_ms,
+    struct sessions_actions *actions);
 
 /* To be called once a second or so while any is stuck, and when more actions may be due. */
-void sessions_tick(
-    struct sessions *sessions, bool may_act, int64_t now_ms, struct sessions_actions *actions);
+void sessions_tick(struct sessions *sessions, bool may_act, int64_t now_ms, struct sessions_actions *actions);
 
-/* A person wants the run of this session aborted: no judgement, the rest is the same. Returns 0; -ENOENT: there is no
- * such session; -ENODATA: it has no run; -EALREADY: it is being aborted. */
+/* A person wants the run of this session aborted: no judgement, the rest is the same. Returns 0; -ENOENT:
+ * there is no such session; -ENODATA: it has no run; -EALREADY: it is being aborted. */
 int sessions_abort(
     struct sessions *sessions, const char *key, int64_t now_ms, struct sessions_actions *actions);
 
 /* The gateway is being restarted because of `stuck` sessions: those that count are remembered. */
 void sessions_condemned(struct sessions *sessions, int64_t now_ms);
 
-/* The timeout of a session that waits for this; INT64_MAX: none. Whether the settings' pattern fits the key. */
-int64_t sessions_limit_ms(const struct sessions_settings *settings, const char *key, enum session_waits waits);
+/* The timeout of a session that waits for this; INT64_MAX: none. Whether the settings' pattern fits the key.
+ */
+int64_t sessions_limit_ms(
+    const struct sessions_settings *settings, const char *key, enum session_waits waits);
 bool session_pattern_fits(const char *pattern, const char *key);
 
 /* "model", "tool", "approval", "queue", "" ; "stuck", "aborting" ...; "events", "log" ... */

@@ -45,8 +45,7 @@ bool session_pattern_fits(const char *pattern, const char *key)
 	return *pattern == '\0';
 }
 
-int64_t sessions_limit_ms(
-    const struct sessions_settings *settings, const char *key, enum session_waits waits)
+int64_t sessions_limit_ms(const struct sessions_settings *settings, const char *key, enum session_waits waits)
 {
 	int64_t session_ms = settings->session_timeout_ms, tool_ms = settings->tool_timeout_ms;
 

@@ -51,7 +51,8 @@ struct gateway_facts {
 	const struct gateway_sign *signs; /* ends with text NULL; NULL: none */
 	const char
 	    *listening_phrase; /* said by versions without a start-up probe once they serve; NULL: none */
-	const char *stuck_phrase; /* it says of a session that it makes no progress; NULL: it says no such thing */
+	const char
+	    *stuck_phrase; /* it says of a session that it makes no progress; NULL: it says no such thing */
 	const char *channels_off_phrase; /* it runs, but with its channels off after too many unclean boots */
 	const struct gateway_drain *drains; /* ends with text NULL; NULL: it never drains by itself */
 	bool opens_inspector; /* node: SIGUSR1 opens its inspector, in versions whose start-up probe speaks

@@ -77,7 +77,7 @@ const struct gateway_facts gateway_openclaw = {
     .ready_path = "/readyz", /* 2026.9.6; 2026.2.1 answers with a page */
     .signs = signs,
     .listening_phrase = "listening on ws://",              /* 2026.2.1 */
-    .stuck_phrase = "session: sessionId=", /* both: stuck, stalled or long-running */
+    .stuck_phrase = "session: sessionId=",                 /* both: stuck, stalled or long-running */
     .channels_off_phrase = "restart-loop breaker tripped", /* 2026.9.6 */
     .drains = drains,
     .opens_inspector = true,

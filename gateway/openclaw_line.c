@@ -158,7 +158,9 @@ static bool take_first_fields(const char **text, struct openclaw_line *line, con
 {
 	static const enum field progressless[] = {STATE, AGE, QUEUE_DEPTH}, recovery[] = {AGE};
 	const enum field *fields = line->kind == OPENCLAW_LINE_PROGRESSLESS ? progressless : recovery;
-	size_t count = line->kind == OPENCLAW_LINE_PROGRESSLESS ? 3 : line->kind == OPENCLAW_LINE_RECOVERY ? 1 : 0;
+	size_t count = line->kind == OPENCLAW_LINE_PROGRESSLESS ? 3
+	               : line->kind == OPENCLAW_LINE_RECOVERY   ? 1
+	                                                        : 0;
 
 	for (size_t i = 0; i < count; i++)
 		if (!take_field(text, line, key, seen) || *seen >> fields[i] != 1)

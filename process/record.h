@@ -8,12 +8,12 @@
 
 #include "base/error.h"
 
-#define RECORD_FILE_NAME   "record"
-#define RECORD_VERSION     3
-#define RECORD_MACHINE_MAX 1024
+#define RECORD_FILE_NAME    "record"
+#define RECORD_VERSION      3
+#define RECORD_MACHINE_MAX  1024
 #define RECORD_SESSIONS_MAX 1056
-#define RECORD_WORKERS     3
-#define RECORD_CGROUP_MAX  256
+#define RECORD_WORKERS      3
+#define RECORD_CGROUP_MAX   256
 
 struct record_process {
 	int32_t pid; /* 0: none */

@@ -42,9 +42,8 @@ static void finish(struct abort_sense *sense, struct abort_job *job)
 static void answer(
     struct abort_sense *sense, const struct abort_job *job, enum abort_outcome outcome, const char *sentence)
 {
-	struct message_aborted message = {.generation = job->wanted.generation,
-	    .serial = job->wanted.serial,
-	    .outcome = outcome};
+	struct message_aborted message = {
+	    .generation = job->wanted.generation, .serial = job->wanted.serial, .outcome = outcome};
 
 	text_copy(message.sentence, sizeof(message.sentence), sentence);
 	sense->answered(sense, &message);
@@ -89,8 +88,9 @@ static void write_member(struct text *text, const char *key, const char *value)
 static bool ask(struct abort_sense *sense, struct abort_job *job, const char *method, const struct text *text,
     link_answered *came)
 {
-	int result = text->truncated ? -EMSGSIZE
-	                             : link_request(&sense->link, method, text->data, ASK_TIMEOUT_MS, came, job);
+	int result = text->truncated
+	                 ? -EMSGSIZE
+	                 : link_request(&sense->link, method, text->data, ASK_TIMEOUT_MS, came, job);
 
 	if (result < 0)
 		unreachable(sense, job, result);
@@ -119,12 +119,12 @@ static void told(struct link *link, int result, const struct link_frame *frame, 
 	finish(sense_of(link), context);
 }
 
-/* Through the channel that the session's answers go to; where that is the gateway's own web chat, into its transcript,
- * which 2026.2.1 cannot. */
+/* Through the channel that the session's answers go to; where that is the gateway's own web chat, into its
+ * transcript, which 2026.2.1 cannot. */
 static void tell_chat(struct abort_sense *sense, struct abort_job *job)
 {
-	bool has_channel = job->row.channel[0] != '\0' && strcmp(job->row.channel, "webchat") != 0 &&
-	                   job->row.to[0] != '\0';
+	bool has_channel =
+	    job->row.channel[0] != '\0' && strcmp(job->row.channel, "webchat") != 0 && job->row.to[0] != '\0';
 	char bytes[ASK_BYTES];
 	struct text text;
 
@@ -177,7 +177,8 @@ static void abort_came(struct link *link, int result, const struct link_frame *f
 	else if (!frame->ok)
 		refused(sense, job, frame);
 	else if (!has_call(sense))
-		aborted(sense, job, "Messages that waited behind it are lost: this version drops them with the run.");
+		aborted(sense, job,
+		    "Messages that waited behind it are lost: this version drops them with the run.");
 	else if (strcmp(member(frame, "status"), "aborted") == 0)
 		aborted(sense, job, "");
 	else if (strcmp(member(frame, "status"), "no-active-run") == 0)
@@ -256,8 +257,8 @@ static void look_came(struct link *link, int result, const struct link_frame *fr
 	}
 }
 
-/* An event that the gateway sent before its answer has arrived by then, but on the other connection, which may have its
- * turn after this one: timers fire when every connection has had it. */
+/* An event that the gateway sent before its answer has arrived by then, but on the other connection, which
+ * may have its turn after this one: timers fire when every connection has had it. */
 static void all_is_read(struct loop_timer *timer)
 {
 	struct abort_sense *sense = timer->context;
@@ -338,8 +339,8 @@ void abort_sense_begin(
 
 void abort_sense_init(struct abort_sense *sense)
 {
-	/* In 2026.9.6 who may only write can end only what he began himself ("unauthorized"), and cannot put a sentence
-	 * into a transcript. */
+	/* In 2026.9.6 who may only write can end only what he began himself ("unauthorized"), and cannot put
+	 * a sentence into a transcript. */
 	static const char *const scopes[] = {"operator.read", "operator.write", "operator.admin", NULL};
 
 	sense->link.loop = sense->loop;

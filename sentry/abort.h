@@ -1,12 +1,14 @@
 /* Ends one run of one session, when the supervisor asks for it.
  *
- * The standing connection may only read. For an abort a second one is opened, with an administrator's rights (2026.9.6
- * lets anybody else end only what he began himself), and closed when nothing more is to be asked. Right before, the session is looked at once more: what has moved since it was judged, or
- * runs another run, is left alone.
+ * The standing connection may only read. For an abort a second one is opened, with an administrator's rights
+ * (2026.9.6 lets anybody else end only what he began himself), and closed when nothing more is to be asked.
+ * Right before, the session is looked at once more: what has moved since it was judged, or runs another run,
+ * is left alone.
  *
- * 2026.9.6 has a call for it, which takes the id of the run. 2026.2.1 has none that reaches every run: there a chat
- * message is sent that its own reply dispatch takes for a stop command ("/stop" alone would be caught earlier, and end
- * only runs that a chat.send began); it also drops the messages that wait behind the run. Both were tried. */
+ * 2026.9.6 has a call for it, which takes the id of the run. 2026.2.1 has none that reaches every run: there
+ * a chat message is sent that its own reply dispatch takes for a stop command ("/stop" alone would be caught
+ * earlier, and end only runs that a chat.send began); it also drops the messages that wait behind the run.
+ * Both were tried. */
 #ifndef HOLDFAST_SENTRY_ABORT_H
 #define HOLDFAST_SENTRY_ABORT_H
 
@@ -19,8 +21,9 @@
 
 struct abort_job {
 	bool is_taken, is_asked;
-	bool is_found; /* right before: only what came with that on the standing connection is still to be read */
-	bool is_done; /* aborted; only the chat is still to be told */
+	bool is_found; /* right before: only what came with that on the standing connection is still to be
+	                  read */
+	bool is_done;  /* aborted; only the chat is still to be told */
 	struct message_abort wanted;
 	int64_t came_ms;
 	struct openclaw_row row; /* where its answers go */

@@ -1,10 +1,11 @@
 /* Follows the JSON-lines log file that an OpenClaw gateway writes itself, and hands on each whole line.
  *
  * The file is logging.file of openclaw.json, else the default one (sentry/log_place.h). What the gateway's
- * console says of it does not count: anybody's output may reach that. History is no news: a file that was there at the start is read from its
- * end, one that appears later from its beginning. Of one that was renamed away or whose day is over the rest
- * is read before the next; a file or a directory that is not there may come back. Read is only a regular file
- * that belongs to our own user, and nothing is ever waited for but the disk. No timer is set here. */
+ * console says of it does not count: anybody's output may reach that. History is no news: a file that was
+ * there at the start is read from its end, one that appears later from its beginning. Of one that was renamed
+ * away or whose day is over the rest is read before the next; a file or a directory that is not there may
+ * come back. Read is only a regular file that belongs to our own user, and nothing is ever waited for but the
+ * disk. No timer is set here. */
 #ifndef HOLDFAST_SENTRY_LOG_FOLLOW_H
 #define HOLDFAST_SENTRY_LOG_FOLLOW_H
 

@@ -160,10 +160,10 @@ void session_book_blind(struct session_book *book, int64_t now_ms)
 			session_book_moved(book, (int)i, now_ms);
 }
 
-
 /* --- Events. --- */
 
-static void begin_tool(struct session_book *book, struct session_entry *entry, const struct openclaw_event *event, int64_t now_ms)
+static void begin_tool(struct session_book *book, struct session_entry *entry,
+    const struct openclaw_event *event, int64_t now_ms)
 {
 	if (entry->tool_count < SESSION_BOOK_TOOLS)
 		entry->tools[entry->tool_count++] = event->item;
@@ -173,7 +173,8 @@ static void begin_tool(struct session_book *book, struct session_entry *entry, c
 	changed(book, entry);
 }
 
-static void end_tool(struct session_book *book, struct session_entry *entry, const struct openclaw_event *event)
+static void end_tool(
+    struct session_book *book, struct session_entry *entry, const struct openclaw_event *event)
 {
 	uint32_t at = 0;
 
@@ -187,7 +188,8 @@ static void end_tool(struct session_book *book, struct session_entry *entry, con
 	changed(book, entry);
 }
 
-static void follow_run(struct session_book *book, int place, const struct openclaw_event *event, int64_t now_ms)
+static void follow_run(
+    struct session_book *book, int place, const struct openclaw_event *event, int64_t now_ms)
 {
 	struct session_entry *entry = &book->entries[place];
 
@@ -213,9 +215,9 @@ static void follow_run(struct session_book *book, int place, const struct opencl
 	}
 }
 
-/* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of life; another
- * run that works is: there is one at a time. Of one that was aborted 2026.9.6 tells the end twice, and once more which
- * model it uses in between. */
+/* What shows a run that was not known before. A message that waits behind a run that hangs is no sign of
+ * life; another run that works is: there is one at a time. Of one that was aborted 2026.9.6 tells the end
+ * twice, and once more which model it uses in between. */
 static bool begins_run(const struct session_entry *entry, const struct openclaw_event *event)
 {
 	if (event->is_chat || event->what == OPENCLAW_ENDED || event->what == OPENCLAW_NOTHING)
@@ -232,7 +234,8 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 	int place;
 
 	session_book_alive(book, now_ms);
-	/* Nearly every event is another word of an answer: of a run that is known, no more than that is read. */
+	/* Nearly every event is another word of an answer: of a run that is known, no more than that is read.
+	 */
 	if (openclaw_event_run(text, length, &run)) {
 		place = find_run(book, run.bytes, run.length);
 		if (place >= 0) {
@@ -316,8 +319,8 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 
 /* --- Files and processes. --- */
 
-/* 2026.2.1 tells no other connection which tools are at work: the last message of a transcript does, and where it
- * cannot be read, it may be one. */
+/* 2026.2.1 tells no other connection which tools are at work: the last message of a transcript does, and
+ * where it cannot be read, it may be one. */
 void session_book_transcript(
     struct session_book *book, int place, const struct transcript *transcript, int64_t now_ms)
 {
@@ -329,9 +332,10 @@ void session_book_transcript(
 		session_book_ended(book, place, now_ms);
 		return;
 	}
-	/* What is written behind the end of a run is not the run's: 2026.2.1 notes so that it was aborted, and tells nobody
-	 * else that it has ended. */
-	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0 && transcript->is_locked)
+	/* What is written behind the end of a run is not the run's: 2026.2.1 notes so that it was aborted,
+	 * and tells nobody else that it has ended. */
+	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0 &&
+	    transcript->is_locked)
 		session_book_moved(book, place, now_ms);
 	entry->transcript_bytes = transcript->bytes;
 	if (entry->is_locked != transcript->is_locked || has_tool != entry->has_written_tool)
@@ -390,7 +394,8 @@ static int find_id(const struct session_book *book, const char *id)
 	return -1;
 }
 
-static void take_progressless(struct session_book *book, struct session_entry *entry, const struct openclaw_line *line, int64_t now_ms)
+static void take_progressless(
+    struct session_book *book, struct session_entry *entry, const struct openclaw_line *line, int64_t now_ms)
 {
 	entry->said_ms = now_ms;
 	entry->own_quiet_ms = line->progress_age_ms >= 0 ? line->progress_age_ms : line->age_ms;
@@ -418,8 +423,8 @@ void session_book_line(struct session_book *book, const char *text, size_t lengt
 	}
 	switch (line.kind) {
 	case OPENCLAW_LINE_PROGRESSLESS:
-		/* The line names the session by its id; what follows the key is only read behind the key that belongs
-		 * to it. */
+		/* The line names the session by its id; what follows the key is only read behind the key that
+		 * belongs to it. */
 		if (openclaw_line_fits(&line, book->table.places[place].key))
 			take_progressless(book, &book->entries[place], &line, now_ms);
 		break;

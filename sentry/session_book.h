@@ -1,9 +1,9 @@
-/* What is known of each session: the gateway's event streams, its list, its log and the work of its tools, put
- * together. No I/O: what was seen comes in, looks come out.
+/* What is known of each session: the gateway's event streams, its list, its log and the work of its tools,
+ * put together. No I/O: what was seen comes in, looks come out.
  *
- * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that hangs
- * moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be alive: between
- * two signs of life that lie no farther apart than `gap_ms`. */
+ * Progress is only what belongs to the run that is under way: a message that somebody sends to a session that
+ * hangs moves nothing. Silence counts on a clock of its own, which goes only while the gateway was seen to be
+ * alive: between two signs of life that lie no farther apart than `gap_ms`. */
 #ifndef HOLDFAST_SENTRY_SESSION_BOOK_H
 #define HOLDFAST_SENTRY_SESSION_BOOK_H
 
@@ -18,28 +18,29 @@
 
 #define SESSION_BOOK_TOOLS    8
 #define SESSION_BOOK_FRESH_MS 45000 /* what the gateway's list or log said counts for so long */
-#define SESSION_BOOK_GONE_MS  10000 /* list or lock say twice that a run is over, and it is quiet for so long: so it is */
+#define SESSION_BOOK_GONE_MS                                                                                 \
+	10000 /* list or lock say twice that a run is over, and it is quiet for so long: so it is */
 
 struct session_entry {
 	char run[SESSION_RUN_MAX]; /* "" not known */
 	char id[SESSION_ID_MAX];
 	char tool[SESSION_TOOL_MAX];
-	bool by_events;  /* its run was begun, and not ended, by its events */
-	bool is_listed;  /* the gateway's list said that it runs ... */
-	bool is_queued;  /* ... or is queued */
-	bool is_locked;  /* the gateway holds the lock of its transcript */
-	bool was_locked; /* ... or held it since the run began */
-	bool is_asking;  /* a person's approval is awaited */
+	bool by_events;        /* its run was begun, and not ended, by its events */
+	bool is_listed;        /* the gateway's list said that it runs ... */
+	bool is_queued;        /* ... or is queued */
+	bool is_locked;        /* the gateway holds the lock of its transcript */
+	bool was_locked;       /* ... or held it since the run began */
+	bool is_asking;        /* a person's approval is awaited */
 	bool has_written_tool; /* its transcript waits for a tool */
 	bool has_changed;      /* since it was last told */
 	uint32_t tool_count, denials;
 	uint64_t tools[SESSION_BOOK_TOOLS]; /* hashes of their calls' ids */
 	uint64_t ended_run;                 /* hash of the run that ended last, by its events; 0: none */
 	int64_t began_ms, moved_ms, tool_began_ms;
-	int64_t moved_watched_ms;       /* the watched clock, when it last moved */
-	int64_t began_real_ms;          /* as the list has it */
-	int64_t listed_ms, locked_ms;   /* when it was last seen to be so */
-	int64_t own_quiet_ms, said_ms;  /* by the gateway's log, and when it said so; said_ms 0: never */
+	int64_t moved_watched_ms;      /* the watched clock, when it last moved */
+	int64_t began_real_ms;         /* as the list has it */
+	int64_t listed_ms, locked_ms;  /* when it was last seen to be so */
+	int64_t own_quiet_ms, said_ms; /* by the gateway's log, and when it said so; said_ms 0: never */
 	int64_t recovery_ms, asked_ms, told_ms;
 	int64_t worked_ms; /* the work of its tools was last looked at */
 	uint64_t work_cpu_ticks, work_io_bytes, transcript_bytes;
@@ -52,9 +53,9 @@ struct session_book {
 	struct session_table table;
 	int64_t watched_ms, alive_ms; /* the watched clock; the last sign of life, 0: not watched now */
 	uint32_t running;
-	bool has_news;       /* an entry has changed; for the reader to take back */
-	uint64_t nonsense;   /* what came with a wrong shape */
-	uint64_t unknown_ids; /* the log spoke of sessions that are not known */
+	bool has_news;               /* an entry has changed; for the reader to take back */
+	uint64_t nonsense;           /* what came with a wrong shape */
+	uint64_t unknown_ids;        /* the log spoke of sessions that are not known */
 	uint16_t runs[SESSIONS_MAX]; /* by hash of the run: a place + 1; 0: none */
 	struct session_entry entries[SESSIONS_MAX];
 };

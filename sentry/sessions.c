@@ -8,8 +8,8 @@
 
 #define PACE_MIN_MS 250
 #define PACE_MAX_MS 5000
-#define PACE_PARTS  8     /* of the shortest timeout */
-#define GAP_PARTS   2     /* ... so that no sign of life that is late makes a session stuck */
+#define PACE_PARTS  8 /* of the shortest timeout */
+#define GAP_PARTS   2 /* ... so that no sign of life that is late makes a session stuck */
 #define GAP_MAX_MS  15000
 #define SOON_MS     250   /* what changes is told together with what changes next */
 #define BUSY_MS     10000 /* one that moves is told so often */
@@ -64,7 +64,8 @@ static uint64_t count_strange(const struct sessions_sense *sense)
 	return sense->book.nonsense + sense->book.table.refused + sense->log.oversized;
 }
 
-static bool send(struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
+static bool send(
+    struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
 {
 	if (looks->count == 0 && count_strange(sense) == sense->strange_told)
 		return true;

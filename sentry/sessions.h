@@ -1,7 +1,8 @@
-/* The sessions of an OpenClaw that is up: follows its events, its list and its log, looks at the work of tools, and says
- * what it sees of each session. It decides nothing.
+/* The sessions of an OpenClaw that is up: follows its events, its list and its log, looks at the work of
+ * tools, and says what it sees of each session. It decides nothing.
  *
- * While no session runs there is no timer and nothing is asked. Nothing here starts a command of the gateway's. */
+ * While no session runs there is no timer and nothing is asked. Nothing here starts a command of the
+ * gateway's. */
 #ifndef HOLDFAST_SENTRY_SESSIONS_H
 #define HOLDFAST_SENTRY_SESSIONS_H
 
@@ -30,8 +31,8 @@ struct sessions_sense {
 	struct loop_timer timer;
 	struct log_follow log;
 	struct token_environment environment; /* the gateway's, for where its log is */
-	uint64_t generation;      /* 0: nothing is followed */
-	uint64_t book_generation; /* what is in the book is of this gateway */
+	uint64_t generation;                  /* 0: nothing is followed */
+	uint64_t book_generation;             /* what is in the book is of this gateway */
 	int pid;
 	uint64_t start_time;
 	int64_t pace_ms, walked_ms, listed_ms;

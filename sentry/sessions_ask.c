@@ -156,8 +156,8 @@ void sessions_list(struct sessions_sense *sense)
 
 /* --- One session. --- */
 
-/* Whether the gateway is to be asked about it: a first time when it falls silent, now and then, and often when its
- * timeout is near. */
+/* Whether the gateway is to be asked about it: a first time when it falls silent, now and then, and often
+ * when its timeout is near. */
 static bool wants_asking(const struct sessions_sense *sense, int place, int64_t now_ms)
 {
 	const struct session_entry *entry = &sense->book.entries[place];
@@ -219,9 +219,9 @@ void sessions_ask(struct sessions_sense *sense, int64_t now_ms)
 		look_at_transcript(sense, place, now_ms);
 	text_init(&text, bytes, sizeof(bytes));
 	write_question(sense, place, &text);
-	sense->is_asking = !text.truncated &&
-	                   link_request(sense->link, has_states(sense) ? "sessions.describe" : "sessions.list",
-	                       bytes, ASK_TIMEOUT_MS, session_came, sense) == 0;
+	sense->is_asking = !text.truncated && link_request(sense->link,
+	                                          has_states(sense) ? "sessions.describe" : "sessions.list",
+	                                          bytes, ASK_TIMEOUT_MS, session_came, sense) == 0;
 }
 
 static void read_session(struct sessions_sense *sense, const struct link_frame *frame)

@@ -40,7 +40,8 @@ bool transcript_agent(const char *session_key, char agent[TRANSCRIPT_AGENT_MAX])
 int transcript_read(const char *state_directory, const char *agent, const char *session, int pid,
     struct transcript *transcript);
 
-/* The cheap part of it: whether that gateway holds the session's lock. False also where it cannot be looked at. */
+/* The cheap part of it: whether that gateway holds the session's lock. False also where it cannot be looked
+ * at. */
 bool transcript_is_locked(const char *state_directory, const char *agent, const char *session, int pid);
 
 /* The pure part. What the last whole line of `bytes`, the end of a transcript, waits for; `from_start`: they

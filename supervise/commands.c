@@ -214,7 +214,8 @@ static void obey_abort(
 	}
 	reply->code = -EPERM;
 	text_copy(reply->sentence, sizeof(reply->sentence),
-	    "Refused, because it was asked from inside the gateway: who may abort a session is not for its chats to say.");
+	    "Refused, because it was asked from inside the gateway: who may abort a session is not for its "
+	    "chats to say.");
 }
 
 static void answer_sessions(struct supervisor *supervisor, uint32_t after, int fd)

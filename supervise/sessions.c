@@ -45,8 +45,8 @@ void sessions_save(struct supervisor *supervisor)
 
 /* --- For people. --- */
 
-/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. What is stuck was not
- * aborted yet, whatever was begun by the time it is told. */
+/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. What is stuck was
+ * not aborted yet, whatever was begun by the time it is told. */
 static void write_evidence(
     const struct session *session, enum sessions_record record, int key_bytes, struct text *json)
 {
@@ -95,8 +95,8 @@ static void describe_wait(const struct session_look *look, struct text *text)
 	if (look->waits == SESSION_WAITS_TOOL && look->tool[0] != '\0')
 		text_addf(text, ", waiting for the tool %s", look->tool);
 	else
-		text_add(text, look->waits == SESSION_WAITS_TOOL ? ", waiting for a tool"
-		                                                 : ", waiting for a model");
+		text_add(text,
+		    look->waits == SESSION_WAITS_TOOL ? ", waiting for a tool" : ", waiting for a model");
 }
 
 static void describe_witnesses(const struct session_look *look, struct text *text)
@@ -128,7 +128,8 @@ static void describe_stuck(const struct session *session, struct text *text)
 	                   : ". It is aborted.");
 }
 
-static void describe_failure(const struct supervisor *supervisor, const struct session *session, struct text *text)
+static void describe_failure(
+    const struct supervisor *supervisor, const struct session *session, struct text *text)
 {
 	const struct sessions *sessions = &supervisor->sessions.sessions;
 
@@ -179,7 +180,8 @@ static void record(struct supervisor *supervisor, const struct sessions_action *
 		write_evidence(session, action->record, EVIDENCE_KEY, &json);
 	}
 	text_init(&text, sentence, sizeof(sentence));
-	text_addf(&text, "Session %.*s %s", NAME_SHOWN, session->look.key, narrations[action->record].sentence);
+	text_addf(
+	    &text, "Session %.*s %s", NAME_SHOWN, session->look.key, narrations[action->record].sentence);
 	switch (action->record) {
 	case SESSIONS_RECORD_STUCK:
 		describe_stuck(session, &text);
@@ -268,7 +270,8 @@ static void condemn(struct supervisor *supervisor, uint32_t count)
 	    .value = count};
 
 	supervisor_step(supervisor, &event);
-	if (supervisor->machine.state != STATE_DRAINING || supervisor->machine.cause != RESTART_STUCK_SESSIONS)
+	if (supervisor->machine.state != STATE_DRAINING ||
+	    supervisor->machine.cause != RESTART_STUCK_SESSIONS)
 		return;
 	sessions_condemned(&supervisor->sessions.sessions, clock_boot_ms());
 	supervisor_save(supervisor);
@@ -363,7 +366,8 @@ void sessions_said(struct supervisor *supervisor, const struct message *message)
 		looked(supervisor, &message->sessions);
 		return;
 	}
-	text_copy(supervisor->sessions.answer, sizeof(supervisor->sessions.answer), message->aborted.sentence);
+	text_copy(
+	    supervisor->sessions.answer, sizeof(supervisor->sessions.answer), message->aborted.sentence);
 	sessions_answered(&supervisor->sessions.sessions, message->aborted.serial,
 	    (enum abort_outcome)message->aborted.outcome, clock_boot_ms(), &actions);
 	carry_out(supervisor, &actions);
@@ -394,19 +398,21 @@ int sessions_abort_asked(struct supervisor *supervisor, const char *key, char *s
 		break;
 	default:
 		snprintf(sentence, size,
-		    "No session %.*s is known: \"holdfast sessions --all\" lists those that are.", NAME_SHOWN, key);
+		    "No session %.*s is known: \"holdfast sessions --all\" lists those that are.", NAME_SHOWN,
+		    key);
 	}
 	return result;
 }
 
-static void fill_row(const struct supervisor *supervisor, const struct session *session, struct control_session *row)
+static void fill_row(
+    const struct supervisor *supervisor, const struct session *session, struct control_session *row)
 {
 	const struct session_look *look = &session->look;
 	int64_t now_ms = clock_boot_ms(), limit_ms;
 	bool runs = look->waits != SESSION_IDLE;
 
-	limit_ms = sessions_limit_ms(
-	    &supervisor->sessions.settings, look->key, (enum session_waits)look->waits);
+	limit_ms =
+	    sessions_limit_ms(&supervisor->sessions.settings, look->key, (enum session_waits)look->waits);
 	text_copy(row->key, sizeof(row->key), look->key);
 	text_copy(row->id, sizeof(row->id), look->id);
 	text_copy(row->run, sizeof(row->run), look->run);
@@ -429,7 +435,8 @@ static uint32_t count_running(const struct sessions *sessions)
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < sessions->table.used; i++)
-		count += sessions->table.places[i].is_taken && sessions->sessions[i].look.waits != SESSION_IDLE;
+		count +=
+		    sessions->table.places[i].is_taken && sessions->sessions[i].look.waits != SESSION_IDLE;
 	return count;
 }
 

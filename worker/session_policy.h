@@ -1,4 +1,5 @@
-/* The settings of the judge of sessions (core/sessions.h), from all settings: for who judges and for who looks. */
+/* The settings of the judge of sessions (core/sessions.h), from all settings: for who judges and for who
+ * looks. */
 #ifndef HOLDFAST_WORKER_SESSION_POLICY_H
 #define HOLDFAST_WORKER_SESSION_POLICY_H
 

@@ -1,5 +1,5 @@
-/* The book of sessions: what was seen goes in, and whether a run moves, waits, or is over comes out. The events, rows and
- * lines are as the gateway writes them. */
+/* The book of sessions: what was seen goes in, and whether a run moves, waits, or is over comes out. The
+ * events, rows and lines are as the gateway writes them. */
 #include "support/tap.h"
 
 #include <stdarg.h>
@@ -11,12 +11,13 @@
 #define KEY    "agent:main:a"
 #define LIFECYCLE(run, phase)                                                                                \
 	"{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"" run "\",\"sessionKey\":\"" KEY   \
-	"\",\"sessionId\":\"" ID "\",\"stream\":\"lifecycle\",\"data\":{\"phase\":\"" phase "\"},\"seq\":3}}"
+	"\",\"sessionId\":\"" ID "\",\"stream\":\"lifecycle\",\"data\":{\"phase\":\"" phase                  \
+	"\"},\"seq\":3}}"
 #define STREAM(run, stream, data)                                                                            \
 	"{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"" run "\",\"stream\":\"" stream    \
 	"\",\"data\":{" data "},\"sessionKey\":\"" KEY "\",\"seq\":4}}"
-#define WORD(run)           STREAM(run, "assistant", "\"delta\":\"word\"")
-#define PREPARES(run)       STREAM(run, "run_status", "\"phase\":\"preparing_workspace\"")
+#define WORD(run)     STREAM(run, "assistant", "\"delta\":\"word\"")
+#define PREPARES(run) STREAM(run, "run_status", "\"phase\":\"preparing_workspace\"")
 #define TOOL(run, id, phase)                                                                                 \
 	STREAM(run, "item",                                                                                  \
 	    "\"itemId\":\"tool:" id "\",\"toolCallId\":\"" id                                                \
@@ -71,8 +72,12 @@ static const struct session_look *look(void)
 
 static void row(bool running, bool queued, int64_t started_at_ms)
 {
-	struct openclaw_row given = {
-	    .key = KEY, .id = ID, .knows_running = true, .running = running, .queued = queued, .started_at_ms = started_at_ms};
+	struct openclaw_row given = {.key = KEY,
+	    .id = ID,
+	    .knows_running = true,
+	    .running = running,
+	    .queued = queued,
+	    .started_at_ms = started_at_ms};
 
 	session_book_row(&book, &given, now_ms);
 }
@@ -81,8 +86,10 @@ static void line_of(const char *subsystem, const char *text)
 {
 	char line[2048];
 	int length = snprintf(line, sizeof(line),
-	    "{\"0\":\"{\\\"subsystem\\\":\\\"%s\\\"}\",\"1\":\"%s\",\"_meta\":{\"logLevelName\":\"WARN\",\"name\":"
-	    "\"{\\\"subsystem\\\":\\\"%s\\\"}\"},\"time\":\"2026-11-30T21:20:15.858+00:00\",\"message\":\"%s\"}",
+	    "{\"0\":\"{\\\"subsystem\\\":\\\"%s\\\"}\",\"1\":\"%s\",\"_meta\":{\"logLevelName\":\"WARN\","
+	    "\"name\":"
+	    "\"{\\\"subsystem\\\":\\\"%s\\\"}\"},\"time\":\"2026-11-30T21:20:15.858+00:00\",\"message\":\"%"
+	    "s\"}",
 	    subsystem, text, subsystem, text);
 
 	session_book_line(&book, line, (size_t)length, now_ms);
@@ -97,7 +104,8 @@ TEST("a run by its events: it begins, moves, is silent while it is watched, and 
 {
 	begin();
 	event(LIFECYCLE("r1", "start"));
-	CHECK(book.running == 1 && look()->waits == SESSION_WAITS_MODEL && look()->witnesses == SESSION_WITNESS_EVENTS);
+	CHECK(book.running == 1 && look()->waits == SESSION_WAITS_MODEL &&
+	      look()->witnesses == SESSION_WITNESS_EVENTS);
 	CHECK_TEXT(look()->run, "r1");
 	CHECK_TEXT(look()->id, ID);
 	CHECK(look()->began_ms == now_ms && look()->quiet_ms == 0);
@@ -116,7 +124,8 @@ TEST("a run by its events: it begins, moves, is silent while it is watched, and 
 	CHECK(book.running == 0);
 }
 
-TEST("a run that has ended is not begun again by what comes late, as of one that was aborted; only by its start")
+TEST("a run that has ended is not begun again by what comes late, as of one that was aborted; only by its "
+     "start")
 {
 	begin();
 	event(LIFECYCLE("r1", "start"));
@@ -166,7 +175,8 @@ TEST("a run by the list: another start is another run, and a queued one waits fo
 {
 	begin();
 	row(true, false, 5000);
-	CHECK(book.running == 1 && look()->witnesses == SESSION_WITNESS_LIST && look()->began_real_ms == 5000);
+	CHECK(
+	    book.running == 1 && look()->witnesses == SESSION_WITNESS_LIST && look()->began_real_ms == 5000);
 	watch(20);
 	row(true, false, 5000);
 	CHECK(look()->quiet_ms == 20000);
@@ -273,7 +283,8 @@ TEST("an approval is waited for until it is given")
 	CHECK(look()->waits == SESSION_WAITS_TOOL);
 }
 
-TEST("a line of the log counts with the id and the key of the session, from the gateway's own subsystem, and until it moves")
+TEST("a line of the log counts with the id and the key of the session, from the gateway's own subsystem, and "
+     "until it moves")
 {
 	begin();
 	event(LIFECYCLE("r1", "start"));
@@ -303,17 +314,21 @@ TEST("the gateway's own recovery: it looks, it claims, and what moves needs none
 	watch(5);
 	line(STALLED(ID, KEY, "checking"));
 	CHECK(look()->recovery == SESSION_RECOVERY_CHECKING && look()->recovery_ms == now_ms);
-	line("stuck session recovery: sessionId=" ID " sessionKey=" KEY "2 age=400s action=abort_embedded_run aborted=true "
+	line("stuck session recovery: sessionId=" ID " sessionKey=" KEY
+	     "2 age=400s action=abort_embedded_run aborted=true "
 	     "drained=true released=0");
 	CHECK(look()->recovery == SESSION_RECOVERY_CHECKING);
-	line("stuck session recovery: sessionId=" ID " sessionKey=" KEY " age=400s action=abort_embedded_run aborted=true "
+	line("stuck session recovery: sessionId=" ID " sessionKey=" KEY
+	     " age=400s action=abort_embedded_run aborted=true "
 	     "drained=true released=0");
-	CHECK(look()->recovery == SESSION_RECOVERY_CLAIMED && look()->waits == SESSION_WAITS_MODEL && look()->quiet_ms == 5000);
+	CHECK(look()->recovery == SESSION_RECOVERY_CLAIMED && look()->waits == SESSION_WAITS_MODEL &&
+	      look()->quiet_ms == 5000);
 	event(WORD("r1"));
 	CHECK(look()->recovery == SESSION_RECOVERY_NONE);
 }
 
-TEST("2026.2.1: a lock says that it runs, a transcript that grows that it moves, and its last message what it waits for")
+TEST("2026.2.1: a lock says that it runs, a transcript that grows that it moves, and its last message what "
+     "it waits for")
 {
 	struct transcript seen = {.is_locked = true, .exists = true, .bytes = 100, .waits = TRANSCRIPT_MODEL};
 	struct openclaw_row given = {.key = KEY, .id = ID};
@@ -322,11 +337,13 @@ TEST("2026.2.1: a lock says that it runs, a transcript that grows that it moves,
 	session_book_row(&book, &given, now_ms);
 	CHECK(book.running == 0);
 	session_book_transcript(&book, place(), &seen, now_ms);
-	CHECK(book.running == 1 && look()->witnesses == SESSION_WITNESS_LOCK && look()->waits == SESSION_WAITS_MODEL);
+	CHECK(book.running == 1 && look()->witnesses == SESSION_WITNESS_LOCK &&
+	      look()->waits == SESSION_WAITS_MODEL);
 	watch(5);
 	session_book_transcript(&book, place(), &seen, now_ms);
 	CHECK(look()->quiet_ms == 5000);
-	seen = (struct transcript){.is_locked = true, .exists = true, .bytes = 200, .waits = TRANSCRIPT_TOOL, .tool = "exec"};
+	seen = (struct transcript){
+	    .is_locked = true, .exists = true, .bytes = 200, .waits = TRANSCRIPT_TOOL, .tool = "exec"};
 	session_book_transcript(&book, place(), &seen, now_ms);
 	CHECK(look()->quiet_ms == 0 && look()->waits == SESSION_WAITS_TOOL);
 	CHECK_TEXT(look()->tool, "exec");
@@ -359,7 +376,8 @@ TEST("2026.2.1: a run that is known by its events is not over for want of a lock
 	CHECK(book.running == 1);
 }
 
-TEST("2026.2.1: that an aborted run has ended is said by its lock alone, twice, and what is written then is no progress")
+TEST("2026.2.1: that an aborted run has ended is said by its lock alone, twice, and what is written then is "
+     "no progress")
 {
 	struct transcript seen = {.is_locked = true, .exists = true, .bytes = 100, .waits = TRANSCRIPT_MODEL};
 
@@ -426,8 +444,10 @@ TEST("events that are cut, broken or of nobody change nothing")
 	static const char *const broken[] = {"", "{", "[]", "7", "{\"type\":\"event\",\"event\":\"agent\"}",
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":[]}",
 	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":7,\"stream\":\"lifecycle\"}}",
-	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"r1\",\"stream\":\"lifecycle\",\"data\":{\"pha",
-	    "{\"event\":\"agent\",\"payload\":{\"runId\":\"r1\",\"stream\":\"lifecycle\",\"data\":{\"phase\":\"end\"}}}"};
+	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"r1\",\"stream\":\"lifecycle\","
+	    "\"data\":{\"pha",
+	    "{\"event\":\"agent\",\"payload\":{\"runId\":\"r1\",\"stream\":\"lifecycle\",\"data\":{\"phase\":"
+	    "\"end\"}}}"};
 
 	begin();
 	event(LIFECYCLE("r1", "start"));
@@ -445,15 +465,19 @@ TEST("runs whose ids share a place in the book are told apart; one that is gone 
 	begin();
 	for (int i = 0; i < SESSIONS_MAX; i++) {
 		snprintf(text, sizeof(text),
-		    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"run-%d\",\"sessionKey\":\"agent:main:%d\","
-		    "\"stream\":\"lifecycle\",\"data\":{\"phase\":\"start\"}}}", i, i);
+		    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"run-%d\","
+		    "\"sessionKey\":\"agent:main:%d\","
+		    "\"stream\":\"lifecycle\",\"data\":{\"phase\":\"start\"}}}",
+		    i, i);
 		event(text);
 	}
 	CHECK(book.running == SESSIONS_MAX);
 	watch(5);
 	for (int i = 0; i < SESSIONS_MAX; i += 2) {
 		snprintf(text, sizeof(text),
-		    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"run-%d\",\"stream\":\"assistant\",\"data\":{}}}", i);
+		    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"run-%d\",\"stream\":"
+		    "\"assistant\",\"data\":{}}}",
+		    i);
 		event(text);
 	}
 	for (int i = 0; i < SESSIONS_MAX; i++) {
@@ -465,7 +489,8 @@ TEST("runs whose ids share a place in the book are told apart; one that is gone 
 	CHECK(count == SESSIONS_MAX);
 	event(LIFECYCLE("one-more", "start"));
 	CHECK(place() == -1 && book.table.refused == 1);
-	event("{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"run-7\",\"sessionKey\":\"agent:main:7\","
+	event("{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"run-7\",\"sessionKey\":"
+	      "\"agent:main:7\","
 	      "\"stream\":\"lifecycle\",\"data\":{\"phase\":\"end\"}}}");
 	event(LIFECYCLE("one-more", "start"));
 	CHECK(place() >= 0 && book.running == SESSIONS_MAX);
