@@ -86,7 +86,7 @@ static bool send(
 static bool tell(struct sessions_sense *sense, int64_t now_ms)
 {
 	static struct message_sessions looks;
-	int places[MESSAGE_LOOKS_MAX];
+	int places[MESSAGE_LOOKS_MAX] = {0};
 
 	looks.count = 0;
 	for (uint32_t i = 0; i < sense->book.table.used; i++) {
