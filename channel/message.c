@@ -44,6 +44,9 @@ static const uint32_t body_bytes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_SESSIONS] = sizeof(struct message_sessions),
     [MESSAGE_ABORT] = sizeof(struct message_abort),
     [MESSAGE_ABORTED] = sizeof(struct message_aborted),
+    [MESSAGE_CHANNEL] = sizeof(struct channel_look),
+    [MESSAGE_CHANNEL_RESTART] = sizeof(struct message_channel_restart),
+    [MESSAGE_CHANNEL_RESTARTED] = sizeof(struct message_channel_restarted),
 };
 
 int message_send(int fd, enum message_type type, struct message *message, int passed_fd)
@@ -109,6 +112,14 @@ static const struct message_text {
     TEXT(MESSAGE_ABORT, abort.id),
     TEXT(MESSAGE_ABORT, abort.run),
     TEXT(MESSAGE_ABORTED, aborted.sentence),
+    TEXT(MESSAGE_CHANNEL, channel.channel),
+    TEXT(MESSAGE_CHANNEL, channel.account),
+    TEXT(MESSAGE_CHANNEL, channel.error),
+    TEXT(MESSAGE_CHANNEL_RESTART, channel_restart.channel),
+    TEXT(MESSAGE_CHANNEL_RESTART, channel_restart.account),
+    TEXT(MESSAGE_CHANNEL_RESTARTED, channel_restarted.channel),
+    TEXT(MESSAGE_CHANNEL_RESTARTED, channel_restarted.account),
+    TEXT(MESSAGE_CHANNEL_RESTARTED, channel_restarted.sentence),
 };
 
 static void terminate_looks(struct message_sessions *sessions)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/channels.h"
 #include "core/health.h"
 #include "core/memory.h"
 #include "core/orphans.h"
@@ -41,6 +42,7 @@ enum message_type {
 	MESSAGE_EXAMINE,  /* examine: it is condemned; find out where it hangs, and say EXAMINED within 3 s */
 	MESSAGE_VALIDATE, /* is the gateway's own configuration valid again? Say VALIDATED */
 	MESSAGE_ABORT,    /* abort: end this one run, if it is still as it was judged, and say ABORTED */
+	MESSAGE_CHANNEL_RESTART, /* channel_restart: restart this one channel, and say CHANNEL_RESTARTED */
 	/* sentry -> supervisor */
 	MESSAGE_READY,       /* gateway; note: what proved it */
 	MESSAGE_PROGRESS,    /* gateway: something moved during the start (console, CPU, I/O, probe); at most
@@ -58,9 +60,11 @@ enum message_type {
 	MESSAGE_FINDING, /* finding: something to be written down as an event, and nothing to be done about */
 	MESSAGE_MEMORY,  /* memory */
 	MESSAGE_ORPHANS, /* orphans: found below the running gateway, once a minute */
-	MESSAGE_VALIDATED, /* validated */
-	MESSAGE_SESSIONS,  /* sessions: looks at some of them */
-	MESSAGE_ABORTED,   /* aborted */
+	MESSAGE_VALIDATED,         /* validated */
+	MESSAGE_SESSIONS,          /* sessions: looks at some of them */
+	MESSAGE_ABORTED,           /* aborted */
+	MESSAGE_CHANNEL,           /* channel: one look at one account of one channel, once a minute */
+	MESSAGE_CHANNEL_RESTARTED, /* channel_restarted */
 	/* supervisor -> recorder */
 	MESSAGE_EVENT, /* event */
 	/* recorder -> supervisor */
@@ -192,6 +196,19 @@ struct message_aborted {
 	char sentence[256]; /* the gateway's own, or why nobody could be asked; or what was lost */
 };
 
+struct message_channel_restart {
+	uint64_t generation;
+	uint32_t stop; /* it runs, and is to be stopped before */
+	char channel[CHANNEL_NAME_MAX], account[CHANNEL_ACCOUNT_MAX];
+};
+
+struct message_channel_restarted {
+	uint64_t generation;
+	uint32_t outcome; /* enum channel_outcome */
+	char channel[CHANNEL_NAME_MAX], account[CHANNEL_ACCOUNT_MAX];
+	char sentence[160]; /* why not; "" when it starts */
+};
+
 /* Who listens where. */
 enum listener_index { LISTENER_API, LISTENER_RELAY, LISTENER_COUNT };
 
@@ -256,6 +273,9 @@ struct message {
 		struct message_sessions sessions;
 		struct message_abort abort;
 		struct message_aborted aborted;
+		struct channel_look channel;
+		struct message_channel_restart channel_restart;
+		struct message_channel_restarted channel_restarted;
 	};
 };
 

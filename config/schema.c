@@ -43,6 +43,8 @@ const struct setting schema[] = {
 	    "How many sessions that stay stuck are too many."},
 	{"gateway.autoRestart.onMemory", SETTING_BOOL, EFFECT_NOW, AT(gateway.auto_restart.on_memory), 0, 0, "true",
 	    "Restart the gateway in a quiet moment when it is about to run out of memory."},
+	{"gateway.autoRestart.onDeadChannel", SETTING_BOOL, EFFECT_NOW, AT(gateway.auto_restart.on_dead_channel), 0, 0, "true",
+	    "Restart a channel that the gateway itself calls dead; only that channel, never the gateway."},
 	{"gateway.configFallback", SETTING_BOOL, EFFECT_NOW, AT(gateway.config_fallback), 0, 0, "false",
 	    "When the gateway refuses its configuration, start it from the last healthy one."},
 	{"gateway.reapIdle", SETTING_BOOL, EFFECT_NOW, AT(gateway.reap_idle), 0, 0, "true",

@@ -81,7 +81,7 @@ struct settings {
 		    session_rules[SETTINGS_RULES_MAX]; /* the first that fits counts */
 		bool notify_chat; /* the chat is told when its run was aborted, where the gateway can */
 		struct {
-			bool on_crash, on_hang, on_stuck_sessions, on_memory;
+			bool on_crash, on_hang, on_stuck_sessions, on_memory, on_dead_channel;
 			uint32_t threshold;
 		} auto_restart;
 		bool config_fallback;

@@ -75,7 +75,7 @@ void sessions_condemned(struct sessions *sessions, int64_t now_ms)
 {
 	sessions->now_ms = now_ms;
 	for (uint32_t i = 0; i < sessions->table.used; i++)
-		if (sessions->table.places[i].is_taken && sessions->sessions[i].state == SESSION_FAILED)
+		if (sessions->table.places[i].is_taken && sessions->sessions[i].state != SESSION_QUIET)
 			remember(sessions, (int)i);
 }
 
@@ -119,13 +119,14 @@ static void judge(struct sessions *sessions, int place)
 	struct session *session = &sessions->sessions[place];
 
 	memcpy(session->judged_run, session->look.run, sizeof(session->judged_run));
+	memcpy(session->judged_id, session->look.id, sizeof(session->judged_id));
+	session->judged_at_ms = session->look.at_ms;
 	session->judged_began_ms = session->look.began_ms;
 	session->judged_began_real_ms = session->look.began_real_ms;
 	session->stuck_ms = sessions->now_ms;
 	session->limit_ms =
 	    sessions_limit_ms(sessions->settings, session->look.key, (enum session_waits)session->look.waits);
 	session->attempts = 0;
-	session->asked_ms = 0;
 	session->outcome = ABORT_DONE;
 }
 
@@ -133,9 +134,14 @@ static void ask(struct sessions *sessions, int place, struct sessions_actions *a
 {
 	struct session *session = &sessions->sessions[place];
 
+	if (session->state == SESSION_FAILED)
+		session->attempts = 0;
 	session->attempts++;
-	session->serial = ++sessions->serial;
-	session->asked_ms = sessions->now_ms;
+	/* The sentry outlives us: what it answers to a former life is not ours. */
+	sessions->serial++;
+	if (sessions->serial < (uint64_t)sessions->now_ms)
+		sessions->serial = (uint64_t)sessions->now_ms;
+	session->serial = sessions->serial;
 	enter(sessions, place, SESSION_ABORTING, sessions->now_ms + SESSIONS_ANSWER_MS);
 	sessions_act(actions, SESSIONS_ABORT, place);
 }
@@ -146,19 +152,34 @@ static void recover(struct sessions *sessions, int place, struct sessions_action
 	enter(sessions, place, SESSION_QUIET, 0);
 }
 
+/* What was judged is so by the last look as well. Whether a person is right is not ours to judge. */
+static bool is_still_so(const struct sessions *sessions, const struct session *session)
+{
+	return session->by_person || sessions_is_stuck(sessions->settings, &session->look);
+}
+
 /* An attempt has not taken. */
 static void attempt_failed(struct sessions *sessions, int place, struct sessions_actions *actions)
 {
-	if (sessions->sessions[place].attempts < SESSIONS_ATTEMPTS) {
+	struct session *session = &sessions->sessions[place];
+
+	if (session->attempts < SESSIONS_ATTEMPTS) {
 		enter(sessions, place, SESSION_STUCK, sessions->now_ms);
 		return;
 	}
-	enter(sessions, place, SESSION_FAILED, sessions->now_ms + SESSIONS_AGAIN_MS);
+	/* What a person could not end speaks against the gateway only if it is stuck. */
+	if (sessions_is_stuck(sessions->settings, &session->look)) {
+		session->by_person = false;
+		enter(sessions, place, SESSION_FAILED, sessions->now_ms + SESSIONS_AGAIN_MS);
+	} else {
+		enter(sessions, place, SESSION_QUIET, 0);
+	}
 	tell(actions, SESSIONS_RECORD_ABORT_FAILED, place);
 }
 
-/* What is due for one that is stuck. */
-static void advance(struct sessions *sessions, int place, bool may_act, struct sessions_actions *actions)
+/* What is due for one that is stuck. `may_ask`: it was looked at just now, and what was judged may be asked
+ * for. */
+static void advance(struct sessions *sessions, int place, bool may_ask, struct sessions_actions *actions)
 {
 	struct session *session = &sessions->sessions[place];
 
@@ -166,10 +187,9 @@ static void advance(struct sessions *sessions, int place, bool may_act, struct s
 		return;
 	switch (session->state) {
 	case SESSION_FAILED:
-		session->attempts = 0;
-		__attribute__((fallthrough));
 	case SESSION_STUCK:
-		if ((may_act || session->by_person) && sessions->under_way < SESSIONS_ABORTS_MAX)
+		if ((may_ask || session->by_person) && is_still_so(sessions, session) &&
+		    sessions->under_way < SESSIONS_ABORTS_MAX)
 			ask(sessions, place, actions);
 		break;
 	case SESSION_ABORTING: /* nobody has answered */
@@ -177,9 +197,8 @@ static void advance(struct sessions *sessions, int place, bool may_act, struct s
 		enter(sessions, place, SESSION_VERIFYING, sessions->now_ms + SESSIONS_REFUSED_MS);
 		break;
 	case SESSION_VERIFYING:
-		/* That it is still there must have been seen since: looks that do not come are no evidence.
-		 */
-		if (session->look.at_ms > session->asked_ms)
+		/* That it is still there must be seen after that: looks that do not come are no evidence. */
+		if (session->look.at_ms >= session->due_ms && is_still_so(sessions, session))
 			attempt_failed(sessions, place, actions);
 		break;
 	default:
@@ -189,8 +208,15 @@ static void advance(struct sessions *sessions, int place, bool may_act, struct s
 
 static void condemn(const struct sessions *sessions, bool may_act, struct sessions_actions *actions)
 {
-	if (may_act && sessions->failed >= sessions->settings->threshold && sessions->failed > 0)
-		sessions_act(actions, SESSIONS_CONDEMN, -1)->count = sessions->failed;
+	uint32_t count = 0;
+
+	if (!may_act || sessions->failed == 0 || sessions->failed < sessions->settings->threshold)
+		return;
+	for (uint32_t i = 0; i < sessions->table.used; i++)
+		count += sessions->table.places[i].is_taken && sessions->sessions[i].counts &&
+		         sessions->now_ms - sessions->sessions[i].look.at_ms <= SESSIONS_FRESH_MS;
+	if (count >= sessions->settings->threshold)
+		sessions_act(actions, SESSIONS_CONDEMN, -1)->count = count;
 }
 
 /* --- What came. --- */
@@ -214,7 +240,17 @@ static void take_look(struct session *session, const struct session_look *look)
 		memcpy(session->look.run, before.run, sizeof(before.run));
 	if (look->began_ms == 0)
 		session->look.began_ms = before.began_ms;
+	if (look->began_real_ms == 0)
+		session->look.began_real_ms = before.began_real_ms;
+	if (look->witnesses & SESSION_WITNESS_EVENTS)
+		return;
 	session->look.witnesses |= before.witnesses & SESSION_WITNESS_EVENTS;
+	/* That a tool is at work, or a person is asked, only events say: without them it looks like any
+	 * other. */
+	if (look->waits == SESSION_WAITS_MODEL && (before.witnesses & SESSION_WITNESS_EVENTS)) {
+		session->look.waits = before.waits;
+		memcpy(session->look.tool, before.tool, sizeof(before.tool));
+	}
 }
 
 static void found_stuck(struct sessions *sessions, int place, struct sessions_actions *actions)
@@ -241,7 +277,7 @@ void sessions_looked(struct sessions *sessions, const struct session_look *look,
     struct sessions_actions *actions)
 {
 	struct session *session;
-	bool is_new, ran;
+	bool is_new, ends_itself;
 	int place;
 
 	begin_step(sessions, now_ms, actions);
@@ -252,12 +288,16 @@ void sessions_looked(struct sessions *sessions, const struct session_look *look,
 	session = &sessions->sessions[place];
 	if (!look->gone && is_new)
 		*session = (struct session){0};
-	ran = session->look.waits != SESSION_IDLE;
+	if (look->at_ms < session->look.at_ms) /* of a sentry that has a successor */
+		return;
+	/* One that was to be aborted may yet end of that, after having moved. */
+	ends_itself = session->look.waits != SESSION_IDLE && look->waits == SESSION_IDLE &&
+	              !(session->attempts > 0 && sessions_is_judged(session));
 	take_look(session, look);
 	/* While an answer is awaited, it is what tells of the end first. */
 	if (look->gone ? session->state != SESSION_QUIET : is_over(session))
 		recover(sessions, place, actions);
-	else if (session->state == SESSION_QUIET && ran && look->waits == SESSION_IDLE && !look->gone)
+	else if (session->state == SESSION_QUIET && ends_itself && !look->gone)
 		forget(sessions, place, actions);
 	if (look->gone) {
 		session_table_remove(&sessions->table, place);
@@ -290,7 +330,6 @@ void sessions_answered(struct sessions *sessions, uint64_t serial, enum abort_ou
 		return;
 	session = &sessions->sessions[place];
 	session->outcome = outcome;
-	session->asked_ms = sessions->now_ms; /* what is looked at from now on is looked at after it */
 	switch (outcome) {
 	case ABORT_DONE:
 		tell(actions, SESSIONS_RECORD_ABORTED, place);
@@ -316,7 +355,7 @@ void sessions_tick(struct sessions *sessions, bool may_act, int64_t now_ms, stru
 		if (actions->count + ROOM_FOR_ONE > SESSIONS_ACTIONS_MAX)
 			return; /* the next tick goes on */
 		if (sessions->table.places[i].is_taken)
-			advance(sessions, (int)i, may_act, actions);
+			advance(sessions, (int)i, false, actions);
 	}
 	condemn(sessions, may_act, actions);
 }

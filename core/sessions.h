@@ -5,8 +5,9 @@
  * timeout while it was watched, and a second witness agrees that the run is there. How old a run is never
  * counts. Of a stuck session the one run that was judged is aborted, by its id; then the looks must show that
  * it has left, or it is aborted once more, and then told. Only when `threshold` distinct sessions are stuck
- * in spite of that, or again soon after it, the gateway is condemned. A session that was a reason for that is
- * no reason for another restart until one of its runs has come to an end of its own.
+ * at once in spite of that, the gateway is condemned: aborts that take leave it a healthy one. A session that
+ * was stuck then is no reason for another restart for two hours, or until one of its runs has come to an end
+ * of its own.
  *
  * The gateway's own recovery has its turn first. Time that nobody watched is no silence: looks that do not
  * come are no evidence. */
@@ -31,6 +32,7 @@
 #define SESSIONS_REFUSED_MS  2000             /* what was refused is tried once more after this */
 #define SESSIONS_TURN_MS     30000            /* of the gateway's own recovery, from its word that it looks */
 #define SESSIONS_AGAIN_MS    (10 * 60000)     /* what could not be aborted is tried again */
+#define SESSIONS_FRESH_MS    60000            /* one that was not looked at for so long condemns nobody */
 #define SESSIONS_REMEMBER_MS (2 * 60 * 60000) /* a session that was the reason for a restart */
 #define SESSIONS_ATTEMPTS    2
 #define SESSIONS_ABORTS_MAX  4 /* under way at once */
@@ -113,16 +115,17 @@ struct session {
 	enum session_state state;
 	struct session_look look; /* the last one */
 	char judged_run[SESSION_RUN_MAX];
+	char judged_id[SESSION_ID_MAX];
+	int64_t judged_at_ms;    /* when the look was taken that it was judged by */
 	int64_t judged_began_ms; /* of the run that was judged; 0: not known */
 	int64_t judged_began_real_ms;
 	int64_t stuck_ms; /* judged then */
 	int64_t limit_ms; /* ... against this */
-	int64_t asked_ms; /* the abort under way, or the last */
 	int64_t due_ms;   /* ABORTING, VERIFYING: patience ends; STUCK, FAILED: the abort may be asked */
 	uint32_t attempts;
 	uint32_t outcome; /* enum abort_outcome: of the last attempt */
-	uint64_t serial;  /* of the abort under way */
-	bool by_person;   /* a person asked for it */
+	uint64_t serial;  /* of the abort under way; of no other in any life of the supervisor */
+	bool by_person;   /* a person asked for it; when that fails, and it is not stuck, that is all */
 	bool counts;      /* in `failed` */
 };
 
@@ -175,7 +178,7 @@ struct sessions_actions {
 	struct sessions_action list[SESSIONS_ACTIONS_MAX];
 };
 
-/* `settings` is borrowed for as long as *sessions is used. */
+/* `settings` is borrowed for as long as *sessions is used, which is all zero or was in use before. */
 void sessions_init(struct sessions *sessions, const struct sessions_settings *settings);
 
 /* Another gateway: no run of the old one goes on. What is remembered is kept. */
@@ -190,7 +193,8 @@ void sessions_looked(struct sessions *sessions, const struct session_look *look,
 void sessions_answered(struct sessions *sessions, uint64_t serial, enum abort_outcome outcome, int64_t now_ms,
     struct sessions_actions *actions);
 
-/* To be called once a second or so while any is stuck, and when more actions may be due. */
+/* To be called once a second or so while any is stuck, and when more actions may be due. What was judged is
+ * asked for when a look says that it is still so, not here. */
 void sessions_tick(struct sessions *sessions, bool may_act, int64_t now_ms, struct sessions_actions *actions);
 
 /* A person wants the run of this session aborted: no judgement, the rest is the same. Returns 0; -ENOENT:
@@ -198,7 +202,8 @@ void sessions_tick(struct sessions *sessions, bool may_act, int64_t now_ms, stru
 int sessions_abort(
     struct sessions *sessions, const char *key, int64_t now_ms, struct sessions_actions *actions);
 
-/* The gateway is being restarted because of `stuck` sessions: those that count are remembered. */
+/* The gateway is being restarted because of stuck sessions: each that is stuck now is remembered, for the
+ * gateway resumes what it interrupts. */
 void sessions_condemned(struct sessions *sessions, int64_t now_ms);
 
 /* The timeout of a session that waits for this; INT64_MAX: none. Whether the settings' pattern fits the key.

@@ -80,18 +80,28 @@ bool sessions_is_stuck(const struct sessions_settings *settings, const struct se
 	return (look->witnesses & SESSION_WITNESS_LOG) && look->own_quiet_ms >= limit_ms;
 }
 
+bool sessions_is_judged(const struct session *session)
+{
+	struct session_look judged = {
+	    .began_ms = session->judged_began_ms, .began_real_ms = session->judged_began_real_ms};
+
+	/* Which run it was may not have been known; that it began later says enough. */
+	if (session->judged_run[0] == '\0' && session->judged_began_ms == 0 &&
+	    session->judged_began_real_ms == 0 && session->look.began_ms > session->judged_at_ms)
+		return false;
+	memcpy(judged.run, session->judged_run, sizeof(judged.run));
+	memcpy(judged.id, session->judged_id, sizeof(judged.id));
+	return sessions_same_run(&judged, &session->look);
+}
+
 bool sessions_has_left(const struct session *session)
 {
 	const struct session_look *look = &session->look;
-	struct session_look judged = {
-	    .began_ms = session->judged_began_ms, .began_real_ms = session->judged_began_real_ms};
 
 	if (look->waits == SESSION_IDLE)
 		return true;
 	/* A person may end what moves as well. */
-	if (!session->by_person && look->moved_ms > session->stuck_ms)
+	if (!session->by_person && look->moved_ms > session->judged_at_ms)
 		return true;
-	memcpy(judged.run, session->judged_run, sizeof(judged.run));
-	memcpy(judged.id, look->id, sizeof(judged.id));
-	return !sessions_same_run(&judged, look);
+	return !sessions_is_judged(session);
 }

@@ -9,7 +9,7 @@
 
 #define NUMBER_MAX   64
 #define EXACT_DIGITS 15 /* so many are a double without a rounding */
-#define NEAR_BYTES   32 /* most strings end sooner than a call to memchr would pay for */
+#define NEAR_BYTES   64 /* most strings end sooner than a call to memchr would pay for */
 
 static bool is_space(char byte)
 {
@@ -38,16 +38,38 @@ static bool skip_space(struct json_skim *skim)
 	return skim->next < skim->end;
 }
 
+/* 0 when none of the eight bytes is `byte`. */
+static uint64_t with_byte(uint64_t word, char byte)
+{
+	uint64_t zero = word ^ 0x0101010101010101u * (unsigned char)byte;
+
+	return (zero - 0x0101010101010101u) & ~zero & 0x8080808080808080u;
+}
+
+/* Past what is neither a quote nor a backslash, as far as `near`. */
+static const char *skip_ordinary(const char *text, const char *near)
+{
+	uint64_t word;
+
+	while ((size_t)(near - text) >= sizeof(word)) {
+		memcpy(&word, text, sizeof(word));
+		if ((with_byte(word, '"') | with_byte(word, '\\')) != 0)
+			break;
+		text += sizeof(word);
+	}
+	while (text < near && *text != '"' && *text != '\\')
+		text++;
+	return text;
+}
+
 /* `text` is behind the opening quote. Returns what is behind the closing one, or NULL. */
 static const char *string_end(const char *text, const char *end)
 {
-	const char *from = text, *near = (size_t)(end - text) > NEAR_BYTES ? text + NEAR_BYTES : end;
+	const char *from = skip_ordinary(text, (size_t)(end - text) > NEAR_BYTES ? text + NEAR_BYTES : end);
 
-	for (; from < near && *from != '\\'; from++)
-		if (*from == '"')
-			return from + 1;
 	while (from < end) {
-		const char *quote = memchr(from, '"', (size_t)(end - from)), *before = quote;
+		const char *quote = *from == '"' ? from : memchr(from, '"', (size_t)(end - from)),
+		           *before = quote;
 
 		if (quote == NULL)
 			return NULL;
@@ -256,15 +278,22 @@ static size_t read_character(const char *text, const char *end, uint32_t *charac
 
 bool json_span_is(const struct json_span *span, const char *text)
 {
-	size_t length = strlen(text);
 	const char *next, *end;
+	size_t length;
 
 	if (!json_span_is_string(span))
 		return false;
 	next = span->bytes + 1;
 	end = span->bytes + span->length - 1;
-	if ((size_t)(end - next) == length && memcmp(next, text, length) == 0)
-		return memchr(text, '\\', length) == NULL;
+	/* Most are told apart by their first byte. What is spelled with escapes is longer than what it says.
+	 */
+	if (next < end && *next != *text && *next != '\\')
+		return false;
+	length = strlen(text);
+	if ((size_t)(end - next) < length)
+		return false;
+	if ((size_t)(end - next) == length)
+		return memcmp(next, text, length) == 0 && memchr(text, '\\', length) == NULL;
 	if (memchr(next, '\\', (size_t)(end - next)) == NULL)
 		return false;
 	while (next < end) {
@@ -295,6 +324,17 @@ static bool is_control(uint32_t character)
 	return character < 0x20 || (character >= 0x7f && character <= 0x9f);
 }
 
+/* Copies what is spelled as it is, in ASCII, from the beginning of a string. Returns how many bytes that
+ * were. */
+static size_t copy_plain(const char *text, size_t length, char *target)
+{
+	size_t i = 0;
+
+	for (; i < length && text[i] >= ' ' && text[i] < 0x7f && text[i] != '\\'; i++)
+		target[i] = text[i];
+	return i;
+}
+
 bool json_span_text(const struct json_span *span, char *target, size_t target_size)
 {
 	const char *next, *end;
@@ -305,6 +345,9 @@ bool json_span_text(const struct json_span *span, char *target, size_t target_si
 		return false;
 	next = span->bytes + 1;
 	end = span->bytes + span->length - 1;
+	used = copy_plain(
+	    next, (size_t)(end - next) < target_size ? (size_t)(end - next) : target_size - 1, target);
+	next += used;
 	while (next < end) {
 		char bytes[UTF8_MAX];
 		uint32_t character = 0;

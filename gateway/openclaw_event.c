@@ -31,13 +31,37 @@ static void read_members(struct json_skim *skim, const struct member *members)
 			}
 }
 
+/* As both versions begin them; the run's id comes next. */
+static const char *skip_beginning(const char *text, const char *end, bool *is_chat)
+{
+	static const char agent[] = "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"",
+	                  chat[] = "{\"type\":\"event\",\"event\":\"chat\",\"payload\":{\"runId\":\"";
+	size_t length = (size_t)(end - text);
+
+	if (length > sizeof(agent) && memcmp(text, agent, sizeof(agent) - 1) == 0) {
+		*is_chat = false;
+		return text + sizeof(agent) - 1;
+	}
+	if (length > sizeof(chat) && memcmp(text, chat, sizeof(chat) - 1) == 0) {
+		*is_chat = true;
+		return text + sizeof(chat) - 1;
+	}
+	return NULL;
+}
+
 /* To the payload of an event "agent" or "chat". Both versions write its name before its payload. */
 static bool find_payload(const char *text, size_t length, struct json_skim *payload, bool *is_chat)
 {
 	struct json_skim frame;
 	struct json_span key, value;
 	bool is_event = false, is_known = false;
+	const char *inside = skip_beginning(text, text + length, is_chat);
 
+	if (inside != NULL) {
+		inside -= strlen("{\"runId\":\"");
+		json_skim_begin(payload, inside, (size_t)(text + length - inside));
+		return true;
+	}
 	json_skim_begin(&frame, text, length);
 	while (json_skim_key(&frame, &key)) {
 		if (json_span_is(&key, "payload")) {
@@ -54,24 +78,6 @@ static bool find_payload(const char *text, size_t length, struct json_skim *payl
 		}
 	}
 	return false;
-}
-
-/* As both versions begin what there are most of. */
-static const char *skip_beginning(const char *text, const char *end, bool *is_chat)
-{
-	static const char agent[] = "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"",
-	                  chat[] = "{\"type\":\"event\",\"event\":\"chat\",\"payload\":{\"runId\":\"";
-	size_t length = (size_t)(end - text);
-
-	if (length > sizeof(agent) && memcmp(text, agent, sizeof(agent) - 1) == 0) {
-		*is_chat = false;
-		return text + sizeof(agent) - 1;
-	}
-	if (length > sizeof(chat) && memcmp(text, chat, sizeof(chat) - 1) == 0) {
-		*is_chat = true;
-		return text + sizeof(chat) - 1;
-	}
-	return NULL;
 }
 
 static bool begins(const char *text, const char *end, const char *with)

@@ -263,8 +263,8 @@ bool openclaw_line_fits(struct openclaw_line *line, const char *key)
 	if (line->kind != OPENCLAW_LINE_PROGRESSLESS && line->kind != OPENCLAW_LINE_RECOVERY &&
 	    line->kind != OPENCLAW_LINE_RECOVERY_OUTCOME)
 		return false;
-	if (key[0] == '\0' || !json_span_rough_text(&line->message, message, sizeof(message)) ||
-	    !take_session(&text, &read))
+	if (key[0] == '\0' || strchr(key, JSON_ROUGH) != NULL ||
+	    !json_span_rough_text(&line->message, message, sizeof(message)) || !take_session(&text, &read))
 		return false;
 	behind = text;
 	if (openclaw_take(&text, key) && read_fields(text, &read, key)) {

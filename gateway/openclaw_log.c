@@ -73,7 +73,7 @@ static bool read_record(const char *line, size_t length, struct record *record)
 		if (!read_member(record, &key, &value))
 			return false;
 	if (!json_skim_is_whole(&skim) || record->text.bytes == NULL || record->subsystem.bytes == NULL ||
-	    record->name.length != record->subsystem.length ||
+	    record->name.bytes == NULL || record->name.length != record->subsystem.length ||
 	    memcmp(record->name.bytes, record->subsystem.bytes, record->name.length) != 0)
 		return false;
 	return record->message.bytes == NULL ||

@@ -195,6 +195,10 @@ void judgement_tell(const char *evidence, void (*tell)(void *context, const char
 	tell_list(&judgement, "witnesses", "What spoke against it:", witnesses,
 	    sizeof(witnesses) / sizeof(witnesses[0]));
 	tell_list(&judgement, "held", "What spoke for waiting:", holds, sizeof(holds) / sizeof(holds[0]));
+	tell_list(&judgement, "sessions",
+	    "Sessions that stayed stuck although their abort was tried twice (\"holdfast events --kind "
+	    "'session.*'\" has what each waited for):",
+	    NULL, 0);
 }
 
 /* The most telling first: an incident is more often many kinds than one. */

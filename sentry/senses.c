@@ -64,6 +64,9 @@ void senses_look(struct senses *senses, const struct message_look *look)
 		return;
 	}
 	pulse_set(&senses->pulse, look);
+	/* Not while something speaks against the gateway itself. */
+	channels_sense_watch(&senses->channels, look->gateway.generation,
+	    settings->gateway.kind == GATEWAY_OPENCLAW && look->pace_ms >= settings->health.interval_ms);
 	if (senses->gateway.generation == look->gateway.generation)
 		return;
 	senses->gateway = look->gateway;
@@ -140,6 +143,59 @@ static void orphans_looked(struct orphans_sense *sense, const struct orphans_loo
 	struct message message = {.orphans = *look};
 
 	worker_send(senses->worker, MESSAGE_ORPHANS, &message);
+}
+
+/* Channels */
+
+static void channel_looked(struct channels_sense *sense, const struct channel_look *look)
+{
+	struct senses *senses = sense->context;
+	struct message message = {.channel = *look};
+
+	worker_send(senses->worker, MESSAGE_CHANNEL, &message);
+}
+
+static void channels_puzzled(struct channels_sense *sense)
+{
+	struct senses *senses = sense->context;
+	struct message message = {.finding = {.generation = senses->gateway.generation,
+	                              .severity = SEVERITY_WARNING,
+	                              .kind = "channel.unreadable"}};
+
+	text_copy(message.finding.reason, sizeof(message.finding.reason),
+	    "What the gateway says of its channels is not understood in all its parts; what is not "
+	    "understood is "
+	    "not acted on.");
+	worker_send(senses->worker, MESSAGE_FINDING, &message);
+}
+
+static void channel_restarted(struct channel_restart *restart, const struct message_channel_restarted *result)
+{
+	struct senses *senses = restart->context;
+	struct message message = {.channel_restarted = *result};
+
+	channels_sense_hurry(&senses->channels);
+	worker_send(senses->worker, MESSAGE_CHANNEL_RESTARTED, &message);
+}
+
+void senses_restart_channel(struct senses *senses, const struct message_channel_restart *wanted)
+{
+	if (wanted->generation != 0 && wanted->generation == senses->gateway.generation)
+		channel_restart_begin(
+		    &senses->channel_restart, wanted, senses->gateway.pid, senses->gateway.port);
+}
+
+static void init_channels(struct senses *senses)
+{
+	senses->channels.loop = senses->channel_restart.loop = &senses->worker->loop;
+	senses->channels.settings = senses->channel_restart.settings = senses->worker->settings;
+	senses->channels.context = senses->channel_restart.context = senses;
+	senses->channels.link = &senses->link;
+	senses->channels.looked = channel_looked;
+	senses->channels.puzzled = channels_puzzled;
+	senses->channel_restart.done = channel_restarted;
+	channels_sense_init(&senses->channels);
+	channel_restart_init(&senses->channel_restart);
 }
 
 static void init_tree_senses(struct senses *senses)
@@ -320,6 +376,7 @@ void senses_init(struct senses *senses)
 	senses->link.context = senses;
 	link_init(&senses->link);
 	init_sessions(senses);
+	init_channels(senses);
 }
 
 void senses_gateway_ready(struct senses *senses, bool speaks_json)
@@ -335,6 +392,7 @@ void senses_rest(struct senses *senses)
 	orphans_sense_watch(&senses->orphans, false);
 	sessions_sense_stop(&senses->sessions);
 	abort_sense_stop(&senses->abort);
+	channels_sense_stop(&senses->channels);
 	link_stop(&senses->link);
 	senses->gateway.generation = 0;
 }
@@ -342,6 +400,7 @@ void senses_rest(struct senses *senses)
 void senses_gateway_gone(struct senses *senses)
 {
 	senses_rest(senses);
+	channel_restart_cancel(&senses->channel_restart);
 	autopsy_cancel(&senses->autopsy);
 	notify_gateway_gone(&senses->notify);
 	senses->speaks_json = false;
@@ -350,6 +409,7 @@ void senses_gateway_gone(struct senses *senses)
 void senses_stop(struct senses *senses)
 {
 	senses_rest(senses);
+	channel_restart_cancel(&senses->channel_restart);
 	autopsy_cancel(&senses->autopsy);
 	notify_stop(&senses->notify);
 }

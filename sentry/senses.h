@@ -7,6 +7,8 @@
 #include "gateway/gateway.h"
 #include "sentry/abort.h"
 #include "sentry/autopsy.h"
+#include "sentry/channel_restart.h"
+#include "sentry/channels.h"
 #include "sentry/link.h"
 #include "sentry/memory.h"
 #include "sentry/notify.h"
@@ -40,6 +42,8 @@ struct senses {
 	struct orphans_sense orphans;
 	struct sessions_sense sessions;
 	struct abort_sense abort;
+	struct channels_sense channels;
+	struct channel_restart channel_restart;
 	struct message_gateway gateway; /* looked at; generation 0: none */
 	char words_told[160];           /* its own words, as they were last passed on */
 	bool speaks_json; /* its start-up probe did: its version is one whose SIGUSR1 opens the inspector */
@@ -55,6 +59,7 @@ void senses_gateway_gone(struct senses *senses);
 /* Looks are wanted so often, or no more. */
 void senses_look(struct senses *senses, const struct message_look *look);
 void senses_examine(struct senses *senses, const struct message_examine *examine);
+void senses_restart_channel(struct senses *senses, const struct message_channel_restart *wanted);
 
 /* One run of one session is to be ended. */
 void senses_abort(struct senses *senses, const struct message_abort *wanted);

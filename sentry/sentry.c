@@ -180,6 +180,9 @@ static void message_came(struct worker *worker, const struct message *message, i
 	case MESSAGE_EXAMINE:
 		senses_examine(&sentry->senses, &message->examine);
 		break;
+	case MESSAGE_CHANNEL_RESTART:
+		senses_restart_channel(&sentry->senses, &message->channel_restart);
+		break;
 	case MESSAGE_PING:
 		worker_send(worker, MESSAGE_PONG, &pong);
 		break;

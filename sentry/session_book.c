@@ -5,6 +5,8 @@
 #include "base/hash.h"
 #include "base/text.h"
 
+#define UNLOCKED_LOOKS 2
+
 _Static_assert(OPENCLAW_KEY_MAX == SESSION_KEY_MAX && OPENCLAW_RUN_MAX == SESSION_RUN_MAX &&
                    OPENCLAW_ID_MAX == SESSION_ID_MAX && OPENCLAW_TOOL_MAX == SESSION_TOOL_MAX,
     "what the gateway says fits what the judge keeps");
@@ -113,7 +115,7 @@ void session_book_moved(struct session_book *book, int place, int64_t now_ms)
 static void forget_tools(struct session_entry *entry)
 {
 	entry->tool_count = 0;
-	entry->has_written_tool = false;
+	entry->has_written_tool = entry->is_unsure = false;
 	entry->tool_began_ms = 0;
 	entry->tool[0] = '\0';
 	entry->work_cpu_ticks = entry->work_io_bytes = 0;
@@ -129,6 +131,7 @@ static void begin_run(struct session_book *book, int place, const char *run, int
 	forget_tools(entry);
 	entry->by_events = true;
 	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = entry->was_locked = false;
+	entry->unlocked = 0;
 	entry->began_ms = now_ms;
 	entry->ended_run = 0;
 	entry->began_real_ms = 0;
@@ -155,9 +158,13 @@ void session_book_ended(struct session_book *book, int place, int64_t now_ms)
 void session_book_blind(struct session_book *book, int64_t now_ms)
 {
 	book->alive_ms = 0;
-	for (uint32_t i = 0; i < book->table.used; i++)
-		if (book->table.places[i].is_taken && session_entry_runs(&book->entries[i]))
-			session_book_moved(book, (int)i, now_ms);
+	for (uint32_t i = 0; i < book->table.used; i++) {
+		if (!book->table.places[i].is_taken || !session_entry_runs(&book->entries[i]))
+			continue;
+		session_book_moved(book, (int)i, now_ms);
+		book->entries[i].is_unsure = true;
+		changed(book, &book->entries[i]);
+	}
 }
 
 /* --- Events. --- */
@@ -165,6 +172,7 @@ void session_book_blind(struct session_book *book, int64_t now_ms)
 static void begin_tool(struct session_book *book, struct session_entry *entry,
     const struct openclaw_event *event, int64_t now_ms)
 {
+	entry->is_unsure = false;
 	if (entry->tool_count < SESSION_BOOK_TOOLS)
 		entry->tools[entry->tool_count++] = event->item;
 	if (entry->tool_count == 1)
@@ -178,6 +186,7 @@ static void end_tool(
 {
 	uint32_t at = 0;
 
+	entry->is_unsure = false;
 	while (at < entry->tool_count && entry->tools[at] != event->item)
 		at++;
 	if (at == entry->tool_count)
@@ -240,6 +249,7 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 		place = find_run(book, run.bytes, run.length);
 		if (place >= 0) {
 			session_book_moved(book, place, now_ms);
+			book->entries[place].is_unsure = false; /* it is the model that speaks */
 			return;
 		}
 	}
@@ -303,8 +313,10 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 	if (entry->is_listed != row->running || entry->is_queued != row->queued ||
 	    entry->began_real_ms != began_real_ms)
 		changed(book, entry);
-	if (!ran)
+	if (!ran) { /* it began before anybody listened */
 		session_book_moved(book, place, now_ms);
+		entry->is_unsure = true;
+	}
 	/* Another run than the one that was listed before, and nobody saw it begin. */
 	if (entry->began_real_ms != 0 && entry->began_real_ms != began_real_ms) {
 		session_book_ended(book, place, now_ms);
@@ -328,29 +340,32 @@ void session_book_transcript(
 	bool has_tool = transcript->is_locked && transcript->exists && transcript->waits != TRANSCRIPT_MODEL;
 	bool ran = session_entry_runs(entry);
 
+	/* A run that nobody saw begin is there as long as its lock. */
 	if (!transcript->is_locked && entry->is_locked && !entry->by_events) {
 		session_book_ended(book, place, now_ms);
 		return;
 	}
-	/* What is written behind the end of a run is not the run's: 2026.2.1 notes so that it was aborted,
-	 * and tells nobody else that it has ended. */
-	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0 &&
-	    transcript->is_locked)
+	if (!ran && transcript->is_locked)
+		session_book_moved(book, place, now_ms);
+	/* What is written once the lock is free is not the run's: a note that it was aborted. */
+	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0 && transcript->is_locked)
 		session_book_moved(book, place, now_ms);
 	entry->transcript_bytes = transcript->bytes;
 	if (entry->is_locked != transcript->is_locked || has_tool != entry->has_written_tool)
 		changed(book, entry);
+	entry->unlocked = transcript->is_locked ? 0 : entry->unlocked + 1;
+	entry->was_locked |= transcript->is_locked;
 	entry->is_locked = transcript->is_locked;
 	entry->locked_ms = now_ms;
-	entry->was_locked = entry->was_locked || entry->is_locked;
-	if (entry->is_locked)
-		entry->denials = 0;
-	else if (entry->was_locked)
-		denied(book, place, now_ms);
-	if (!ran && entry->is_locked) {
-		session_book_moved(book, place, now_ms);
-		count(book, place, ran, now_ms);
+	/* A run that is aborted there ends without an event. Between two attempts of a run the lock is free
+	 * for a moment: once is not enough; and a run that goes on all the same begins anew here with its
+	 * next event. */
+	if (entry->was_locked && entry->unlocked >= UNLOCKED_LOOKS) {
+		session_book_ended(book, place, now_ms);
+		return;
 	}
+	count(book, place, ran, now_ms);
+	entry->is_unsure = false;
 	if (has_tool == entry->has_written_tool)
 		return;
 	if (!has_tool)
@@ -380,8 +395,8 @@ void session_book_work(struct session_book *book, int place, const struct tool_w
 
 void session_book_forget(struct session_book *book, int place, int64_t now_ms)
 {
-	/* Told as a session without a run, until it makes room for others. */
 	session_book_ended(book, place, now_ms);
+	book->entries[place].is_gone = true;
 }
 
 /* --- The log. --- */
@@ -445,55 +460,14 @@ void session_book_line(struct session_book *book, const char *text, size_t lengt
 	}
 }
 
-/* --- Looks. --- */
-
-int64_t session_book_quiet_ms(const struct session_book *book, int place)
+void session_book_told(struct session_book *book, int place, int64_t now_ms)
 {
-	const struct session_entry *entry = &book->entries[place];
+	struct session_entry *entry = &book->entries[place];
 
-	return session_entry_runs(entry) ? book->watched_ms - entry->moved_watched_ms : 0;
-}
-
-static enum session_waits waits_of(const struct session_entry *entry)
-{
-	if (!session_entry_runs(entry))
-		return SESSION_IDLE;
-	if (entry->is_asking)
-		return SESSION_WAITS_PERSON;
-	if (entry->is_queued)
-		return SESSION_WAITS_TURN;
-	return session_entry_has_tool(entry) ? SESSION_WAITS_TOOL : SESSION_WAITS_MODEL;
-}
-
-static bool is_fresh(int64_t at_ms, int64_t now_ms)
-{
-	return at_ms != 0 && now_ms - at_ms <= SESSION_BOOK_FRESH_MS;
-}
-
-void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look)
-{
-	const struct session_entry *entry = &book->entries[place];
-
-	*look = (struct session_look){.at_ms = now_ms,
-	    .began_ms = entry->began_ms,
-	    .moved_ms = entry->moved_ms,
-	    .quiet_ms = session_book_quiet_ms(book, place),
-	    .own_quiet_ms = entry->own_quiet_ms,
-	    .recovery_ms = entry->recovery_ms,
-	    .began_real_ms = entry->began_real_ms,
-	    .waits = waits_of(entry),
-	    .recovery = entry->recovery,
-	    .queued = entry->queued};
-	text_copy(look->key, sizeof(look->key), book->table.places[place].key);
-	text_copy(look->id, sizeof(look->id), entry->id);
-	text_copy(look->run, sizeof(look->run), entry->run);
-	text_copy(look->tool, sizeof(look->tool), entry->tool);
-	if (entry->by_events)
-		look->witnesses |= SESSION_WITNESS_EVENTS;
-	if (entry->is_listed && is_fresh(entry->listed_ms, now_ms))
-		look->witnesses |= SESSION_WITNESS_LIST;
-	if (entry->is_locked && is_fresh(entry->locked_ms, now_ms))
-		look->witnesses |= SESSION_WITNESS_LOCK;
-	if (is_fresh(entry->said_ms, now_ms))
-		look->witnesses |= SESSION_WITNESS_LOG;
+	entry->has_changed = false;
+	entry->told_ms = now_ms;
+	if (!entry->is_gone)
+		return;
+	session_table_remove(&book->table, place);
+	*entry = (struct session_entry){0};
 }

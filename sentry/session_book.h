@@ -19,7 +19,7 @@
 #define SESSION_BOOK_TOOLS    8
 #define SESSION_BOOK_FRESH_MS 45000 /* what the gateway's list or log said counts for so long */
 #define SESSION_BOOK_GONE_MS                                                                                 \
-	10000 /* list or lock say twice that a run is over, and it is quiet for so long: so it is */
+	10000 /* the list says twice that a run is over, and it is quiet for so long: so it is */
 
 struct session_entry {
 	char run[SESSION_RUN_MAX]; /* "" not known */
@@ -29,13 +29,15 @@ struct session_entry {
 	bool is_listed;        /* the gateway's list said that it runs ... */
 	bool is_queued;        /* ... or is queued */
 	bool is_locked;        /* the gateway holds the lock of its transcript */
-	bool was_locked;       /* ... or held it since the run began */
+	bool is_unsure;        /* nobody listened for a while: a tool may have begun */
+	bool was_locked;       /* ... in this run */
 	bool is_asking;        /* a person's approval is awaited */
 	bool has_written_tool; /* its transcript waits for a tool */
+	bool is_gone;          /* the gateway does not have it any more: it leaves once that is told */
 	bool has_changed;      /* since it was last told */
-	uint32_t tool_count, denials;
-	uint64_t tools[SESSION_BOOK_TOOLS]; /* hashes of their calls' ids */
-	uint64_t ended_run;                 /* hash of the run that ended last, by its events; 0: none */
+	uint32_t tool_count, denials, unlocked; /* denials, unlocked: looks in a row */
+	uint64_t tools[SESSION_BOOK_TOOLS];     /* hashes of their calls' ids */
+	uint64_t ended_run;                     /* hash of the run that ended last, by its events; 0: none */
 	int64_t began_ms, moved_ms, tool_began_ms;
 	int64_t moved_watched_ms;      /* the watched clock, when it last moved */
 	int64_t began_real_ms;         /* as the list has it */
@@ -97,11 +99,14 @@ static inline bool session_entry_runs(const struct session_entry *entry)
 
 static inline bool session_entry_has_tool(const struct session_entry *entry)
 {
-	return entry->tool_count > 0 || entry->has_written_tool;
+	return entry->tool_count > 0 || entry->has_written_tool || entry->is_unsure;
 }
 
 /* For so long it was watched and did not move; 0 when it does not run. */
 int64_t session_book_quiet_ms(const struct session_book *book, int place);
+
+/* The supervisor knows how it is. */
+void session_book_told(struct session_book *book, int place, int64_t now_ms);
 
 void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look);
 

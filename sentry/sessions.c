@@ -64,7 +64,7 @@ static uint64_t count_strange(const struct sessions_sense *sense)
 	return sense->book.nonsense + sense->book.table.refused + sense->log.oversized;
 }
 
-static bool send(
+static bool say(
     struct sessions_sense *sense, struct message_sessions *looks, const int *places, int64_t now_ms)
 {
 	if (looks->count == 0 && count_strange(sense) == sense->strange_told)
@@ -74,10 +74,8 @@ static bool send(
 	if (sense->looked(sense, looks) < 0)
 		return false;
 	sense->strange_told = looks->strange;
-	for (uint32_t i = 0; i < looks->count; i++) {
-		sense->book.entries[places[i]].has_changed = false;
-		sense->book.entries[places[i]].told_ms = now_ms;
-	}
+	for (uint32_t i = 0; i < looks->count; i++)
+		session_book_told(&sense->book, places[i], now_ms);
 	looks->count = 0;
 	return true;
 }
@@ -94,10 +92,10 @@ static bool tell(struct sessions_sense *sense, int64_t now_ms)
 			continue;
 		places[looks.count] = (int)i;
 		session_book_look(&sense->book, (int)i, now_ms, &looks.looks[looks.count++]);
-		if (looks.count == MESSAGE_LOOKS_MAX && !send(sense, &looks, places, now_ms))
+		if (looks.count == MESSAGE_LOOKS_MAX && !say(sense, &looks, places, now_ms))
 			return false;
 	}
-	return send(sense, &looks, places, now_ms);
+	return say(sense, &looks, places, now_ms);
 }
 
 /* --- The turn. --- */

@@ -303,7 +303,7 @@ static void examined(struct supervisor *supervisor, const struct message_examine
 static void found(struct supervisor *supervisor, const struct message_finding *finding)
 {
 	static const char *const kinds[] = {"gateway.slow_listener", "gateway.event_loop_delayed",
-	    "sentry.denied", "config.not_kept", "config.kept", NULL};
+	    "sentry.denied", "config.not_kept", "config.kept", "channel.unreadable", NULL};
 	enum event_severity severity =
 	    finding->severity <= SEVERITY_ERROR ? (enum event_severity)finding->severity : SEVERITY_ERROR;
 

@@ -116,6 +116,7 @@ static void read_policy(struct supervisor *self)
 	policy->config_fallback = settings->gateway.config_fallback;
 	health_prepare(self);
 	sessions_prepare(self);
+	channels_prepare(self);
 	for (uint32_t i = 0; i < settings->gateway.argument_count; i++)
 		self->arguments[i] = (char *)settings_string(settings, settings->gateway.arguments[i]);
 }

@@ -136,6 +136,10 @@ static void describe_failure(
 	text_addf(text, "it could not be aborted in %u attempts", session->attempts);
 	if (session->outcome == ABORT_REFUSED || session->outcome == ABORT_UNREACHABLE)
 		text_addf(text, " (%.120s)", supervisor->sessions.answer);
+	if (session->state != SESSION_FAILED) { /* a person's, of one that is not stuck */
+		text_add(text, ". \"holdfast restart\" frees it.");
+		return;
+	}
 	text_addf(text, ". It is tried again every %d min", SESSIONS_AGAIN_MS / 60000);
 	if (session->counts)
 		text_addf(text, "; %u of the %u sessions for which the gateway is restarted",
@@ -158,13 +162,14 @@ static void describe_recovery(const struct session *session, int64_t now_ms, str
 }
 
 static const struct {
-	const char *kind, *sentence;
+	const char *kind;
 	enum event_severity severity;
+	const char *sentence;
 } narrations[] = {
-    [SESSIONS_RECORD_STUCK] = {"session.stuck", "is stuck: ", SEVERITY_WARNING},
-    [SESSIONS_RECORD_ABORTED] = {"session.aborted", "was aborted", SEVERITY_WARNING},
-    [SESSIONS_RECORD_RECOVERED] = {"session.recovered", "has recovered: ", SEVERITY_INFO},
-    [SESSIONS_RECORD_ABORT_FAILED] = {"session.abort_failed", "is stuck still: ", SEVERITY_ERROR},
+    [SESSIONS_RECORD_STUCK] = {"session.stuck", SEVERITY_WARNING, "is stuck: "},
+    [SESSIONS_RECORD_ABORTED] = {"session.aborted", SEVERITY_WARNING, "was aborted"},
+    [SESSIONS_RECORD_RECOVERED] = {"session.recovered", SEVERITY_INFO, "has recovered: "},
+    [SESSIONS_RECORD_ABORT_FAILED] = {"session.abort_failed", SEVERITY_ERROR, "is stuck still: "},
 };
 
 static void record(struct supervisor *supervisor, const struct sessions_action *action)

@@ -12,6 +12,7 @@
 #include "channel/control.h"
 #include "channel/message.h"
 #include "config/settings.h"
+#include "core/channels.h"
 #include "core/health.h"
 #include "core/memory.h"
 #include "core/orphans.h"
@@ -138,6 +139,11 @@ struct supervisor {
 		uint64_t strange;        /* as the sentry counts it */
 		char answer[256];        /* to the last abort: the gateway's own words */
 	} sessions;
+
+	struct {
+		struct channels_settings settings;
+		struct channels channels;
+	} channels;
 
 	int state_fd, runtime_fd, lock_fd, record_fd;
 	bool is_trial;
@@ -357,6 +363,11 @@ void sessions_write_evidence(const struct supervisor *supervisor, struct text *j
 /* Returns what sessions_abort() does, with `sentence` for who asked. */
 int sessions_abort_asked(struct supervisor *supervisor, const char *key, char *sentence, size_t size);
 void sessions_reply(const struct supervisor *supervisor, uint32_t after, struct control_sessions *reply);
+
+/* channels.c */
+void channels_prepare(struct supervisor *supervisor);
+/* What the sentry says of the gateway's channels. */
+void channels_said(struct supervisor *supervisor, const struct message *message);
 
 /* console.c */
 int console_open(struct supervisor *supervisor, struct error *why);

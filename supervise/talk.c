@@ -88,6 +88,10 @@ static void sentry_said(struct supervisor *supervisor, const struct message *mes
 	case MESSAGE_VALIDATED:
 		fallback_validated(supervisor, &message->validated);
 		return;
+	case MESSAGE_CHANNEL:
+	case MESSAGE_CHANNEL_RESTARTED:
+		channels_said(supervisor, message);
+		return;
 	default:
 		health_said(supervisor, message);
 		return;

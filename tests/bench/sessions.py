@@ -28,7 +28,6 @@ ROUNDS, ROUND_S = 6, 10
 SHORT_ROUNDS, SHORT_ROUND_S = 3, 3
 GROWTH_KIB = 256
 LINES_S = 100
-EVENT_BYTES = 368  # in the middle of those of agent and chat
 SETTLE_S = 3
 
 # In the gateway's loop: frames made once, sent in pieces of 50 ms to whoever listens.
@@ -77,6 +76,7 @@ gateway.methods["sessions.describe"] = lambda params: {"session": row(int(params
 
 every = [bytes for number in range(SESSIONS) for bytes in events(number)]
 random.Random(7).shuffle(every)
+open("event_bytes", "w").write(str(sum(map(len, every)) / len(every)))
 per_piece = int(SESSIONS * EVENTS_S * PIECE_S)
 pieces = [b"".join((every * 2)[at:at + per_piece]) for at in range(0, len(every), per_piece)]
 tools = [item(number, phase) for number in range(0, SESSIONS, 20) for phase in ("start", "end")]
@@ -160,23 +160,23 @@ def measure(place, rounds, round_s):
             floors.append(percent([reader.pid], round_s))
         reader.terminate()
         bytes_s = float(reader.stdout.read())
+        events_s = bytes_s / float((place.root / "event_bytes").read_text())
     grown = [rss_kib(pid) - before for pid, before in zip(pids, small)]
     events = place.events("--kind", "session.*")
     system.expect(not events, "sessions that were found stuck", events[:3])
     system.expect(running() == SESSIONS, "sessions that run at the end:", running())
-    return shares, floors, grown, bytes_s
+    return shares, floors, grown, bytes_s, events_s
 
 
 def main():
     short = "--short" in sys.argv
     place = system.open_place("sessions")
     try:
-        shares, floors, grown, bytes_s = measure(place, *((SHORT_ROUNDS, SHORT_ROUND_S) if short else (ROUNDS, ROUND_S)))
+        shares, floors, grown, bytes_s, events_s = measure(place, *((SHORT_ROUNDS, SHORT_ROUND_S) if short else (ROUNDS, ROUND_S)))
     finally:
         system.close_place(place)
     middle = sorted(shares)[len(shares) // 2]
     floor = sorted(floors)[len(floors) // 2]
-    events_s = bytes_s / EVENT_BYTES
     reached = middle < SHARE_PERCENT and max(grown) <= GROWTH_KIB and events_s > SESSIONS * EVENTS_S * 0.95
     print(f"{SESSIONS} sessions, {events_s:.0f} events a second ({bytes_s / 1e6:.1f} MB): {middle:.2f} % of a core in the middle of "
           f"{len(shares)} rounds ({min(shares):.2f}-{max(shares):.2f}; limit {SHARE_PERCENT}), reading alone {floor:.2f} % "

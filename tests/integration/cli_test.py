@@ -1071,7 +1071,7 @@ def _(place):
 
 REQUEST = struct.Struct("@3Iq256s512s512s192sI4x")
 STATUS, ABORT, SESSIONS = 0, 8, 9
-HEAD, ROW = struct.Struct("@Ii384s3IQ2I"), struct.Struct("@192s40s72s32s16s16s3q3I4x")
+HEAD, ROW = struct.Struct("@Ii384s3I2Q2I"), struct.Struct("@192s40s72s32s16s16s3q3I4x")
 GATEWAY_PID = struct.calcsize("@Ii384s2048s16s384s4q")  # in struct control_reply
 ROWS = 16
 WITNESSES = ("events", "log", "list", "lock")
@@ -1083,8 +1083,8 @@ def a_session(key, state="running", waits="model", age=60000, quiet=1000, limit=
     return ROW.pack(*texts, age, quiet, limit, witnesses, attempts, queued)
 
 
-def a_part(rows, known=0, running=0, stuck=0, left=0, next_part=0, code=0, sentence=b"", count=None):
-    head = HEAD.pack(4, code, sentence, known, running, stuck, left, next_part, len(rows) if count is None else count)
+def a_part(rows, known=0, running=0, stuck=0, left=0, strange=0, next_part=0, code=0, sentence=b"", count=None):
+    head = HEAD.pack(4, code, sentence, known, running, stuck, left, strange, next_part, len(rows) if count is None else count)
     return head + b"".join(rows).ljust(ROWS * ROW.size, b"\0")
 
 
@@ -1147,11 +1147,11 @@ def _(place):
     rows = [a_session("agent:a:b", "idle", "", -1, -1, -1),
             a_session("agent:c:d", "stuck", "tool", 5000, 4000, 3000, tool="exec", ident="the-id", run="the-run",
                       witnesses=0b1101, attempts=1, queued=2)]
-    with a_list(place, lambda after: a_part(rows, 2, 1, 1, left=2**63)):
+    with a_list(place, lambda after: a_part(rows, 2, 1, 1, left=2**63, strange=4)):
         result = place.run("sessions", "--json")
     expect(result.returncode == 0 and not result.stderr, result)
     expect(json.loads(result.stdout) == {
-        "ok": True, "message": None, "known": 2, "running": 1, "stuck": 1, "left": 2**63, "sessions": [
+        "ok": True, "message": None, "known": 2, "running": 1, "stuck": 1, "left": 2**63, "strange": 4, "sessions": [
             {"key": "agent:c:d", "id": "the-id", "run": "the-run", "state": "stuck", "waitsFor": "tool", "tool": "exec",
              "ageMs": 5000, "quietMs": 4000, "limitMs": 3000, "witnesses": [WITNESSES[0], WITNESSES[2], WITNESSES[3]],
              "attempts": 1, "queued": 2},
@@ -1213,7 +1213,7 @@ def _(place):
 def _(place):
     row = [a_session("agent:main:main")]
     for part in (lambda after: a_part(row, next_part=after or 1), lambda after: a_part(row, count=17),
-                 lambda after: a_part(row * ROWS, next_part=after + 1)):
+                 lambda after: a_part(row * ROWS, next_part=after + 1), lambda after: a_part([], next_part=after or 1)):
         with a_list(place, part):
             result = place.run("sessions")
             expect(result.returncode == 1 and not result.stdout, result)

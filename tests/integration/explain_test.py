@@ -312,6 +312,18 @@ def a_long_incident_is_cut_in_the_middle_and_says_what_is_left_out(directory):
 
 
 @test
+def sessions_that_caused_a_restart_are_named(directory):
+    with recording(directory) as (supervisor, state, _):
+        supervisor.event(kind="gateway.condemned", incident=INCIDENT, time_ms=BEGAN_MS, severity=2,
+                         reason="The gateway (pid 4242) is replaced, because 3 sessions were stuck.",
+                         evidence={"stuck": 3, "threshold": 3, "sessions": ["agent:main:a", "agent:main:b", "agent:main:c"]})
+        supervisor.wait_until_acknowledged()
+        told = explain(state).stdout
+        check("agent:main:a, agent:main:b, agent:main:c." in told, told)
+        supervisor.finish()
+
+
+@test
 def a_suspicion_that_was_cleared_belongs_to_no_later_incident(directory):
     with recording(directory) as (supervisor, state, _):
         supervisor.event(kind="gateway.suspected", time_ms=BEGAN_MS)

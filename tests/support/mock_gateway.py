@@ -21,11 +21,23 @@ HELLO = {
 }
 
 
+class Refusal:
+    """An answer that is none."""
+
+    def __init__(self, code, sentence):
+        self.code, self.sentence = code, sentence
+
+
+class Close:
+    """Instead of an answer the connection ends."""
+
+
 class Connection:
     def __init__(self, gateway, peer):
         self.gateway, self.peer = gateway, peer
         self.frames = queue.Queue()
         self.head = b""
+        self.scopes = None          # asked for by its connect
 
     def send_frame(self, first, data):
         size = len(data)
@@ -89,7 +101,8 @@ class Gateway:
         self.unavailable = False    # refuses connect because it is starting
         self.hello_extra = {}
         self.before_hello = []      # called with the connection
-        self.answers = {"health": {"ok": True, "durationMs": 0}}
+        self.answers = {"health": {"ok": True, "durationMs": 0}}  # what is sent; a function makes it from the params
+        self.requests = []          # method, params and scopes of every other request
         self.connects = []          # the params of every connect
         self.opened = 0             # handshakes done
         self.up = []                # connections that got hello-ok
@@ -134,11 +147,10 @@ class Gateway:
 
     def _answer(self, connection, message):
         if message["method"] != "connect":
-            answer = self.answers.get(message["method"])
-            if answer is not None:
-                connection.say({"type": "res", "id": message["id"], "ok": True, "payload": answer})
+            self._answer_request(connection, message)
             return
         self.connects.append(message["params"])
+        connection.scopes = message["params"].get("scopes")
         auth = message["params"].get("auth", {})
         if self.unavailable:
             self._refuse(connection, message, {"code": "UNAVAILABLE", "message": "gateway starting"}, 1013)
@@ -153,6 +165,20 @@ class Gateway:
             if self.protocol >= 4:
                 error["details"] = {"code": "AUTH_TOKEN_MISMATCH"}
             self._refuse(connection, message, error, 1008)
+
+    def _answer_request(self, connection, message):
+        method, params = message["method"], message.get("params")
+        self.requests.append((method, params, connection.scopes))
+        answer = self.answers.get(method)
+        if callable(answer):
+            answer = answer(params)
+        if isinstance(answer, Refusal):
+            connection.say({"type": "res", "id": message["id"], "ok": False,
+                            "error": {"code": answer.code, "message": answer.sentence}})
+        elif answer is Close:
+            connection.close(1012, "service restart")
+        elif answer is not None:
+            connection.say({"type": "res", "id": message["id"], "ok": True, "payload": answer})
 
     def _refuse(self, connection, message, error, code):
         connection.say({"type": "res", "id": message["id"], "ok": False, "error": error})

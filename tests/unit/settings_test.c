@@ -23,6 +23,7 @@ TEST("without any setting OpenClaw is found, with every default")
 	CHECK(settings.gateway.session_timeout_ms == 120000 && settings.gateway.tool_timeout_ms == 900000);
 	CHECK(settings.gateway.auto_restart.on_crash && settings.gateway.auto_restart.on_hang);
 	CHECK(settings.gateway.auto_restart.on_stuck_sessions && settings.gateway.auto_restart.on_memory);
+	CHECK(settings.gateway.auto_restart.on_dead_channel);
 	CHECK(settings.gateway.auto_restart.threshold == 3 && !settings.gateway.config_fallback);
 	CHECK(settings.gateway.reap_idle && !settings.gateway.notify_chat);
 	CHECK(settings.gateway.session_rule_count == 0);
@@ -57,7 +58,7 @@ static const char every_key[] =
     "],\n"
     "    autoRestart: { onCrash: false, onHang: false, onStuckSessions: false, "
     "threshold: 5,\n"
-    "    onMemory: false }, configFallback: true, reapIdle: false },\n"
+    "    onMemory: false, onDeadChannel: false }, configFallback: true, reapIdle: false },\n"
     "  health: { interval: '1s', timeout: '250ms', failures: 2, path: '/live?x=1', readyPath: '', "
     "startupTimeout: '1d',\n"
     "    watchdog: '10s', hangGrace: 0, autopsy: false },\n"
@@ -95,6 +96,7 @@ TEST("every key of the design can be set in holdfast.json")
 	CHECK(settings.gateway.session_rule_count == 1);
 	CHECK(!settings.gateway.auto_restart.on_crash && !settings.gateway.auto_restart.on_hang);
 	CHECK(!settings.gateway.auto_restart.on_stuck_sessions && !settings.gateway.auto_restart.on_memory);
+	CHECK(!settings.gateway.auto_restart.on_dead_channel);
 	CHECK(settings.gateway.auto_restart.threshold == 5 && settings.gateway.config_fallback);
 	CHECK(!settings.gateway.reap_idle);
 	CHECK(settings.health.interval_ms == 1000 && settings.health.timeout_ms == 250 &&
