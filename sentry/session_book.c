@@ -347,7 +347,9 @@ void session_book_transcript(
 	}
 	if (!ran && transcript->is_locked)
 		session_book_moved(book, place, now_ms);
-	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0)
+	/* What is written once the lock is free is not the run's: a note that it was aborted. */
+	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0 &&
+	    transcript->is_locked)
 		session_book_moved(book, place, now_ms);
 	entry->transcript_bytes = transcript->bytes;
 	if (entry->is_locked != transcript->is_locked || has_tool != entry->has_written_tool)

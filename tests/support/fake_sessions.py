@@ -200,12 +200,17 @@ class Sessions:
         for task in session.tasks:
             task.cancel()
         session.tasks = []
-        if aborted:
+        if aborted and self.protocol <= 3:
+            # Nobody else is told but by the chat, and that is another run's.
+            self.write_line(session, {"type": "message", "message": {"role": "assistant", "content": [],
+                                                                     "stopReason": "aborted"}})
+            session.run = str(uuid.uuid4())
+            self.chat(session, "final", message={"role": "assistant", "content": [{"type": "text", "text": "Aborted."}]})
+        elif aborted:
             self.chat(session, "aborted")
-            if self.protocol > 3:
-                self.agent(session, "lifecycle", {"phase": "end", "status": "cancelled", "aborted": True, "stopReason": "rpc",
-                                                  "startedAt": session.started_ms, "endedAt": now_ms()}, with_id=True)
-                self.agent(session, "lifecycle", {"phase": "model", "provider": None, "model": None}, with_id=True)
+            self.agent(session, "lifecycle", {"phase": "end", "status": "cancelled", "aborted": True, "stopReason": "rpc",
+                                              "startedAt": session.started_ms, "endedAt": now_ms()}, with_id=True)
+            self.agent(session, "lifecycle", {"phase": "model", "provider": None, "model": None}, with_id=True)
             self.agent(session, "lifecycle", {"phase": "error", "endedAt": now_ms(), "startedAt": session.started_ms,
                                               "error": "This operation was aborted", "aborted": True,
                                               "stopReason": "aborted"}, with_id=True)

@@ -368,6 +368,35 @@ TEST("2026.2.1: a run that is known by its events is not over for want of a lock
 	CHECK(look()->witnesses == SESSION_WITNESS_EVENTS && book.running == 1);
 	event(LIFECYCLE("r1", "end"));
 	CHECK(book.running == 0);
+	/* One that was never seen to be locked may be locked elsewhere. */
+	event(LIFECYCLE("r2", "start"));
+	watch(SESSION_BOOK_GONE_MS / 1000);
+	for (int i = 0; i < 3; i++)
+		session_book_transcript(&book, place(), &seen, now_ms);
+	CHECK(book.running == 1);
+}
+
+TEST("2026.2.1: that an aborted run has ended is said by its lock alone, twice, and what is written then is "
+     "no progress")
+{
+	struct transcript seen = {.is_locked = true, .exists = true, .bytes = 100, .waits = TRANSCRIPT_MODEL};
+
+	begin();
+	event(LIFECYCLE("r1", "start"));
+	session_book_transcript(&book, place(), &seen, now_ms);
+	watch(SESSION_BOOK_GONE_MS / 1000);
+	seen.is_locked = false;
+	seen.bytes = 200;
+	session_book_transcript(&book, place(), &seen, now_ms);
+	CHECK(look()->quiet_ms == SESSION_BOOK_GONE_MS && book.running == 1);
+	seen.is_locked = true; /* only for a moment */
+	session_book_transcript(&book, place(), &seen, now_ms);
+	seen.is_locked = false;
+	session_book_transcript(&book, place(), &seen, now_ms);
+	CHECK(book.running == 1);
+	seen.bytes = 300;
+	session_book_transcript(&book, place(), &seen, now_ms);
+	CHECK(book.running == 0 && look()->waits == SESSION_IDLE);
 }
 
 TEST("the work of a tool's processes is progress; the first look has nothing to be compared with")
