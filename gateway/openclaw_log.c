@@ -212,10 +212,12 @@ static bool read_retry(const char *text, struct openclaw_line *line)
 static bool read_rotation(const char *text, struct openclaw_line *line)
 {
 	static const char end[] = " timed out (possible rate limit). Trying next account...";
-	size_t length = strlen(text);
+	size_t length;
 
-	return openclaw_take(&text, "Profile ") && (length = strlen(text)) > sizeof(end) - 1 &&
-	       strcmp(text + length - (sizeof(end) - 1), end) == 0 &&
+	if (!openclaw_take(&text, "Profile "))
+		return false;
+	length = strlen(text);
+	return length > sizeof(end) - 1 && strcmp(text + length - (sizeof(end) - 1), end) == 0 &&
 	       text_copy(line->reason, sizeof(line->reason), "timeout") &&
 	       text_copy(line->status, sizeof(line->status), "rotate_profile");
 }
