@@ -12,7 +12,7 @@ void sessions_init(struct sessions *sessions, const struct sessions_settings *se
 	sessions->settings = settings;
 	sessions->generation = sessions->serial = 0;
 	sessions->now_ms = 0;
-	sessions->memory.count = 0;
+	sessions->memory = (struct sessions_memory){0};
 	sessions_begin(sessions, 0);
 }
 
@@ -55,6 +55,9 @@ static void remember(struct sessions *sessions, int place)
 		for (int i = 1; i < SESSIONS_REMEMBERED; i++)
 			if (memory->list[i].at_ms < memory->list[at].at_ms)
 				at = i;
+		/* Whom we forget cannot be told from those who are new: nobody is a reason for as long. */
+		if (sessions->now_ms - memory->list[at].at_ms < SESSIONS_REMEMBER_MS)
+			memory->full_until_ms = sessions->now_ms + SESSIONS_REMEMBER_MS;
 	}
 	memory->list[at].hash = sessions->table.places[place].hash;
 	memory->list[at].at_ms = sessions->now_ms;
@@ -126,7 +129,7 @@ static void judge(struct sessions *sessions, int place)
 	session->stuck_ms = sessions->now_ms;
 	session->limit_ms =
 	    sessions_limit_ms(sessions->settings, session->look.key, (enum session_waits)session->look.waits);
-	session->attempts = 0;
+	session->attempts = session->rounds = 0;
 	session->outcome = ABORT_DONE;
 }
 
@@ -174,6 +177,7 @@ static void attempt_failed(struct sessions *sessions, int place, struct sessions
 	} else {
 		enter(sessions, place, SESSION_QUIET, 0);
 	}
+	session->rounds++;
 	tell(actions, SESSIONS_RECORD_ABORT_FAILED, place);
 }
 
@@ -210,7 +214,8 @@ static void condemn(const struct sessions *sessions, bool may_act, struct sessio
 {
 	uint32_t count = 0;
 
-	if (!may_act || sessions->failed == 0 || sessions->failed < sessions->settings->threshold)
+	if (!may_act || sessions->failed < sessions->settings->threshold ||
+	    sessions->now_ms < sessions->memory.full_until_ms)
 		return;
 	for (uint32_t i = 0; i < sessions->table.used; i++)
 		count += sessions->table.places[i].is_taken && sessions->sessions[i].counts &&

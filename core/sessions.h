@@ -6,8 +6,8 @@
  * counts. Of a stuck session the one run that was judged is aborted, by its id; then the looks must show that
  * it has left, or it is aborted once more, and then told. Only when `threshold` distinct sessions are stuck
  * at once in spite of that, the gateway is condemned: aborts that take leave it a healthy one. A session that
- * was stuck then is no reason for another restart for two hours, or until one of its runs has come to an end
- * of its own.
+ * was stuck then is no reason for another restart for a day, or until one of its runs has come to an end of
+ * its own.
  *
  * The gateway's own recovery has its turn first. Time that nobody watched is no silence: looks that do not
  * come are no evidence. */
@@ -27,13 +27,13 @@
 #define SESSIONS_REMEMBERED  64
 #define SESSIONS_ACTIONS_MAX 8
 
-#define SESSIONS_ANSWER_MS   20000            /* an abort that was asked for is answered within this */
-#define SESSIONS_VERIFY_MS   15000            /* ... and must show so soon */
-#define SESSIONS_REFUSED_MS  2000             /* what was refused is tried once more after this */
-#define SESSIONS_TURN_MS     30000            /* of the gateway's own recovery, from its word that it looks */
-#define SESSIONS_AGAIN_MS    (10 * 60000)     /* what could not be aborted is tried again */
-#define SESSIONS_FRESH_MS    60000            /* one that was not looked at for so long condemns nobody */
-#define SESSIONS_REMEMBER_MS (2 * 60 * 60000) /* a session that was the reason for a restart */
+#define SESSIONS_ANSWER_MS   45000        /* an abort that was asked for is answered within this */
+#define SESSIONS_VERIFY_MS   15000        /* ... and must show so soon */
+#define SESSIONS_REFUSED_MS  2000         /* what was refused is tried once more after this */
+#define SESSIONS_TURN_MS     30000        /* of the gateway's own recovery, from its word that it looks */
+#define SESSIONS_AGAIN_MS    (10 * 60000) /* what could not be aborted is tried again */
+#define SESSIONS_FRESH_MS    60000        /* one that was not looked at for so long condemns nobody */
+#define SESSIONS_REMEMBER_MS (24 * 60 * 60000) /* a session that was stuck at a restart for stuck ones */
 #define SESSIONS_ATTEMPTS    2
 #define SESSIONS_ABORTS_MAX  4 /* under way at once */
 
@@ -127,11 +127,14 @@ struct session {
 	uint64_t serial;  /* of the abort under way; of no other in any life of the supervisor */
 	bool by_person;   /* a person asked for it; when that fails, and it is not stuck, that is all */
 	bool counts;      /* in `failed` */
+	uint32_t rounds;  /* of attempts that failed in a row */
 };
 
-/* Sessions that were the reason for a restart. Outlives the supervisor in its record. */
+/* Sessions that were stuck at a restart for stuck ones. Outlives the supervisor in its record. */
+#define SESSIONS_MEMORY_VERSION 1
 struct sessions_memory {
 	uint32_t count;
+	int64_t full_until_ms; /* one was forgotten for want of room: until then nobody is a reason; 0: not */
 	struct {
 		uint64_t hash; /* of the key */
 		int64_t at_ms;

@@ -77,7 +77,8 @@ bool sessions_is_stuck(const struct sessions_settings *settings, const struct se
 	/* Whose events are seen is judged by them: the gateway's own clock may know of less. */
 	if (look->witnesses & SESSION_WITNESS_EVENTS)
 		return look->quiet_ms >= limit_ms;
-	return (look->witnesses & SESSION_WITNESS_LOG) && look->own_quiet_ms >= limit_ms;
+	return (look->witnesses & SESSION_WITNESS_LOG) && look->own_quiet_ms >= limit_ms &&
+	       look->quiet_ms >= limit_ms;
 }
 
 bool sessions_is_judged(const struct session *session)

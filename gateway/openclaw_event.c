@@ -180,7 +180,9 @@ static void read_data(struct openclaw_event *event, const struct payload *payloa
 	if (json_span_is(stream, "lifecycle"))
 		event->what = read_lifecycle(&phase, payload->cut);
 	else if (json_span_is(stream, "run_status"))
-		event->what = json_span_is(&phase, "retrying") ? OPENCLAW_RETRIES : OPENCLAW_PREPARES;
+		event->what = json_span_is(&phase, "retrying")          ? OPENCLAW_RETRIES
+		              : json_span_is(&phase, "memory_flushing") ? OPENCLAW_KEEPS_HOUSE
+		                                                        : OPENCLAW_PREPARES;
 	else if (json_span_is(stream, "approval"))
 		event->what = read_approval(&phase, &status);
 	else
@@ -207,7 +209,7 @@ static bool stream_has_data(const struct json_span *stream)
 
 static void read_agent(struct openclaw_event *event, const struct payload *payload)
 {
-	event->what = OPENCLAW_MOVED;
+	event->what = json_span_is(&payload->stream, "compaction") ? OPENCLAW_KEEPS_HOUSE : OPENCLAW_MOVED;
 	if (payload->data.bytes != NULL && stream_has_data(&payload->stream))
 		read_data(event, payload);
 	else if (stream_has_data(&payload->stream) || json_span_is(&payload->stream, "error"))

@@ -48,8 +48,11 @@ static void read_running(
 
 	row->knows_running = status != NULL || active != NULL;
 	row->queued = status != NULL && json_string_is(status, "queued");
-	row->running = (status != NULL && json_string_is(status, "running")) ||
-	               (!row->queued && active != NULL && active->type == JSON_BOOL && active->boolean);
+	/* The status is what was written down last, and may be of a gateway that was killed. */
+	if (active != NULL && active->type == JSON_BOOL)
+		row->running = !row->queued && active->boolean;
+	else
+		row->running = status != NULL && json_string_is(status, "running");
 }
 
 static void read_target(

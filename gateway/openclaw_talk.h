@@ -25,17 +25,18 @@
 #define OPENCLAW_ACCOUNT_MAX 64
 
 enum openclaw_what {
-	OPENCLAW_NOTHING,    /* no sign of anything */
-	OPENCLAW_MOVED,      /* any progress that is none of those below */
-	OPENCLAW_PREPARES,   /* before the model is asked */
-	OPENCLAW_RETRIES,    /* it waits before it asks a model again */
-	OPENCLAW_BEGAN,      /* the run */
-	OPENCLAW_ENDED,      /* the run, well or not */
-	OPENCLAW_CHAT_ENDED, /* what the chat shows of it is done; the run may go on */
-	OPENCLAW_TOOL_BEGAN, /* `tool`, `item` */
-	OPENCLAW_TOOL_ENDED, /* `item` */
-	OPENCLAW_ASKED,      /* a person, for an approval */
-	OPENCLAW_ANSWERED,   /* ... by somebody, or by time */
+	OPENCLAW_NOTHING,     /* no sign of anything */
+	OPENCLAW_MOVED,       /* any progress that is none of those below */
+	OPENCLAW_PREPARES,    /* before the model is asked */
+	OPENCLAW_RETRIES,     /* it waits before it asks a model again */
+	OPENCLAW_KEEPS_HOUSE, /* compaction, or a memory flush: long calls of which nothing is told */
+	OPENCLAW_BEGAN,       /* the run */
+	OPENCLAW_ENDED,       /* the run, well or not */
+	OPENCLAW_CHAT_ENDED,  /* what the chat shows of it is done; the run may go on */
+	OPENCLAW_TOOL_BEGAN,  /* `tool`, `item` */
+	OPENCLAW_TOOL_ENDED,  /* `item` */
+	OPENCLAW_ASKED,       /* a person, for an approval */
+	OPENCLAW_ANSWERED,    /* ... by somebody, or by time */
 	OPENCLAW_WHAT_COUNT
 };
 

@@ -11,7 +11,7 @@
 #define RECORD_FILE_NAME    "record"
 #define RECORD_VERSION      3
 #define RECORD_MACHINE_MAX  1024
-#define RECORD_SESSIONS_MAX 1056
+#define RECORD_SESSIONS_MAX 1080
 #define RECORD_WORKERS      3
 #define RECORD_CGROUP_MAX   256
 
@@ -36,7 +36,7 @@ struct record {
 	uint32_t wanted;
 	uint32_t machine_size, machine_version;
 	unsigned char machine[RECORD_MACHINE_MAX]; /* the core's own memory, opaque here */
-	uint32_t sessions_size;
+	uint32_t sessions_size, sessions_version;
 	unsigned char sessions[RECORD_SESSIONS_MAX]; /* what it remembers of sessions, the same */
 };
 

@@ -187,7 +187,8 @@ static void abort_came(struct link *link, int result, const struct link_frame *f
 		end(sense, job, ABORT_REFUSED, "the gateway's answer has no meaning known here");
 }
 
-/* By the run's id; when that was of no use, the run of the session that was just looked at. */
+/* By the run's id; when that was of no use, the run of the session that was just looked at, if it began when
+ * the judged one did. */
 static void ask_abort(struct abort_sense *sense, struct abort_job *job)
 {
 	char bytes[ASK_BYTES];
@@ -197,7 +198,8 @@ static void ask_abort(struct abort_sense *sense, struct abort_job *job)
 	json_write_begin(&text, '{');
 	if (has_call(sense)) {
 		write_member(&text, "key", job->wanted.key);
-		if (job->wanted.attempt < 2)
+		if (job->wanted.attempt < 2 || job->wanted.began_real_ms == 0 ||
+		    job->row.started_at_ms != job->wanted.began_real_ms)
 			write_member(&text, "runId", job->wanted.run);
 	} else {
 		write_member(&text, "sessionKey", job->wanted.key);
@@ -217,8 +219,10 @@ static bool has_moved(const struct abort_sense *sense, const struct abort_job *j
 	if (job->wanted.began_real_ms != 0 && job->row.started_at_ms != 0 &&
 	    job->row.started_at_ms != job->wanted.began_real_ms)
 		return true;
-	if (job->wanted.by_person || entry == NULL)
+	if (job->wanted.by_person)
 		return false;
+	if (entry == NULL) /* nobody here has watched it */
+		return true;
 	if (job->wanted.run[0] != '\0' && entry->by_events && strcmp(entry->run, job->wanted.run) != 0)
 		return true;
 	return !session_entry_runs(entry) || entry->moved_ms >= job->wanted.judged_ms;
@@ -327,7 +331,7 @@ void abort_sense_begin(
 		    "too many aborts are under way");
 		return;
 	}
-	*job = (struct abort_job){.is_taken = true, .wanted = *wanted, .came_ms = clock_boot_ms()};
+	*job = (struct abort_job){.is_taken = true, .wanted = *wanted};
 	if (sense->link.state == LINK_UP && sense->gateway.generation == gateway->generation) {
 		step(sense, job);
 		return;

@@ -17,7 +17,7 @@
 #include "sentry/link.h"
 #include "sentry/session_book.h"
 
-#define ABORT_JOBS_MAX 4
+#define ABORT_JOBS_MAX 8 /* more than may be under way: the chat of some is still being told */
 
 struct abort_job {
 	bool is_taken, is_asked;
@@ -25,7 +25,6 @@ struct abort_job {
 	                  read */
 	bool is_done;  /* aborted; only the chat is still to be told */
 	struct message_abort wanted;
-	int64_t came_ms;
 	struct openclaw_row row; /* where its answers go */
 };
 

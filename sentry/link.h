@@ -22,7 +22,7 @@
 #include "loop/loop.h"
 #include "sentry/link_words.h"
 
-#define LINK_REQUESTS_MAX    4
+#define LINK_REQUESTS_MAX    16
 #define LINK_DENIED_AGAIN_MS (5 * 60 * 1000)
 #define LINK_BACKOFF_MIN_MS  1000
 #define LINK_BACKOFF_MAX_MS  60000

@@ -115,21 +115,25 @@ void session_book_moved(struct session_book *book, int place, int64_t now_ms)
 static void forget_tools(struct session_entry *entry)
 {
 	entry->tool_count = 0;
-	entry->has_written_tool = entry->is_unsure = false;
+	entry->has_written_tool = false;
 	entry->tool_began_ms = 0;
 	entry->tool[0] = '\0';
 	entry->work_cpu_ticks = entry->work_io_bytes = 0;
 	entry->work_processes = 0;
 }
 
-static void begin_run(struct session_book *book, int place, const char *run, int64_t now_ms)
+/* Of one whose beginning nobody saw, a tool may be at work already. */
+static void begin_run(
+    struct session_book *book, int place, const struct openclaw_event *event, int64_t now_ms)
 {
 	struct session_entry *entry = &book->entries[place];
 	bool ran = session_entry_runs(entry);
 
-	set_run(book, place, run);
+	set_run(book, place, event->run);
 	forget_tools(entry);
+	entry->is_unsure = event->what != OPENCLAW_BEGAN && event->what != OPENCLAW_PREPARES;
 	entry->by_events = true;
+	entry->is_gone = false;
 	entry->is_asking = entry->is_queued = entry->is_listed = entry->is_locked = entry->was_locked = false;
 	entry->unlocked = 0;
 	entry->began_ms = now_ms;
@@ -149,6 +153,7 @@ void session_book_ended(struct session_book *book, int place, int64_t now_ms)
 	set_run(book, place, "");
 	forget_tools(entry);
 	entry->by_events = entry->is_listed = entry->is_queued = entry->is_locked = entry->is_asking = false;
+	entry->is_unsure = false;
 	entry->began_real_ms = 0;
 	changed(book, entry);
 	session_book_moved(book, place, now_ms);
@@ -163,6 +168,7 @@ void session_book_blind(struct session_book *book, int64_t now_ms)
 			continue;
 		session_book_moved(book, (int)i, now_ms);
 		book->entries[i].is_unsure = true;
+		book->entries[i].is_asking = false; /* who was asked may have answered */
 		changed(book, &book->entries[i]);
 	}
 }
@@ -172,9 +178,11 @@ void session_book_blind(struct session_book *book, int64_t now_ms)
 static void begin_tool(struct session_book *book, struct session_entry *entry,
     const struct openclaw_event *event, int64_t now_ms)
 {
-	entry->is_unsure = false;
+	entry->is_asking = false;
 	if (entry->tool_count < SESSION_BOOK_TOOLS)
 		entry->tools[entry->tool_count++] = event->item;
+	else
+		entry->is_unsure = true; /* more at once than are kept */
 	if (entry->tool_count == 1)
 		entry->tool_began_ms = now_ms;
 	text_copy(entry->tool, sizeof(entry->tool), event->tool);
@@ -186,7 +194,6 @@ static void end_tool(
 {
 	uint32_t at = 0;
 
-	entry->is_unsure = false;
 	while (at < entry->tool_count && entry->tools[at] != event->item)
 		at++;
 	if (at == entry->tool_count)
@@ -213,6 +220,13 @@ static void follow_run(
 	case OPENCLAW_ASKED:
 	case OPENCLAW_ANSWERED:
 		entry->is_asking = event->what == OPENCLAW_ASKED;
+		changed(book, entry);
+		break;
+	case OPENCLAW_BEGAN: /* a first time, or another attempt of the same run */
+		entry->began_real_ms = event->started_at_ms;
+		break;
+	case OPENCLAW_KEEPS_HOUSE:
+		entry->is_unsure = true;
 		changed(book, entry);
 		break;
 	case OPENCLAW_ENDED:
@@ -249,7 +263,8 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 		place = find_run(book, run.bytes, run.length);
 		if (place >= 0) {
 			session_book_moved(book, place, now_ms);
-			book->entries[place].is_unsure = false; /* it is the model that speaks */
+			/* It is the model that speaks. */
+			book->entries[place].is_unsure = book->entries[place].is_asking = false;
 			return;
 		}
 	}
@@ -263,7 +278,7 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 	if (strcmp(book->entries[place].run, event.run) != 0 || !book->entries[place].by_events) {
 		if (!begins_run(&book->entries[place], &event))
 			return;
-		begin_run(book, place, event.run, now_ms);
+		begin_run(book, place, &event, now_ms);
 	}
 	follow_run(book, place, &event, now_ms);
 }
@@ -300,6 +315,7 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 		return;
 	entry = &book->entries[place];
 	text_copy(entry->id, sizeof(entry->id), row->id);
+	entry->is_gone = false;
 	if (!row->knows_running)
 		return;
 	if (!row->running && !row->queued) {
@@ -308,8 +324,11 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 	}
 	ran = session_entry_runs(entry);
 	entry->denials = 0;
-	/* A row that does not say it is no other run. */
+	/* A row that does not say it is no other run; one that says an earlier one has not been written yet.
+	 */
 	began_real_ms = row->started_at_ms != 0 ? row->started_at_ms : entry->began_real_ms;
+	if (began_real_ms < entry->began_real_ms)
+		return;
 	if (entry->is_listed != row->running || entry->is_queued != row->queued ||
 	    entry->began_real_ms != began_real_ms)
 		changed(book, entry);
@@ -340,6 +359,7 @@ void session_book_transcript(
 	bool has_tool = transcript->is_locked && transcript->exists && transcript->waits != TRANSCRIPT_MODEL;
 	bool ran = session_entry_runs(entry);
 
+	entry->is_gone &= !transcript->is_locked;
 	/* A run that nobody saw begin is there as long as its lock. */
 	if (!transcript->is_locked && entry->is_locked && !entry->by_events) {
 		session_book_ended(book, place, now_ms);
@@ -469,6 +489,10 @@ void session_book_told(struct session_book *book, int place, int64_t now_ms)
 	entry->told_ms = now_ms;
 	if (!entry->is_gone)
 		return;
+	entry->is_gone = false;
+	if (session_entry_runs(entry)) /* it is there again */
+		return;
+	set_run(book, place, "");
 	session_table_remove(&book->table, place);
 	*entry = (struct session_entry){0};
 }

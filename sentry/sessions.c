@@ -119,6 +119,7 @@ static void look(struct loop_timer *timer)
 	sessions_walk(sense, now_ms);
 	if (sense->book.unknown_ids != sense->unknown_ids && now_ms - sense->listed_ms >= LIST_MS)
 		sessions_list(sense);
+	sense->asked = 0;
 	sessions_ask(sense, now_ms);
 	sense->book.has_news = false;
 	told = tell(sense, now_ms);
@@ -210,5 +211,5 @@ void sessions_sense_stop(struct sessions_sense *sense)
 	loop_timer_arm(sense->loop, &sense->timer, 0);
 	log_follow_stop(&sense->log);
 	sense->generation = 0;
-	sense->is_up = sense->is_asking = sense->is_listing = false;
+	sense->is_up = sense->is_asking = false;
 }

@@ -10,6 +10,7 @@
 
 #define PROTOCOL_WITH_STATES 4 /* from it on the list says what runs */
 #define ASK_TIMEOUT_MS       10000
+#define ASKED_MAX            8 /* sessions a turn: it is the gateway's own loop that answers */
 #define ASK_BYTES            1024
 #define ASKED_AGAIN_MS       30000 /* of one that is far from its timeout */
 #define LIST_ROWS            25    /* 2 kB each in 2026.9.6 */
@@ -88,7 +89,6 @@ static void read_on(struct sessions_sense *sense)
 	write_list(sense, &text);
 	sense->is_asking =
 	    link_request(sense->link, "sessions.list", bytes, ASK_TIMEOUT_MS, list_came, sense) == 0;
-	sense->is_listing = sense->is_asking;
 }
 
 /* Returns how many rows there were; -1: it is no list. */
@@ -128,7 +128,7 @@ static void list_came(struct link *link, int result, const struct link_frame *fr
 	int count = 0;
 
 	(void)link;
-	sense->is_asking = sense->is_listing = false;
+	sense->is_asking = false;
 	if (result == -EMSGSIZE && sense->list_limit > 1) { /* too many at once for us */
 		sense->list_limit /= 2;
 		goes_on = true;
@@ -213,6 +213,7 @@ void sessions_ask(struct sessions_sense *sense, int64_t now_ms)
 	place = choose(sense, now_ms);
 	if (place < 0)
 		return;
+	sense->asked++;
 	sense->book.entries[place].asked_ms = now_ms;
 	text_copy(sense->asked_key, sizeof(sense->asked_key), sense->book.table.places[place].key);
 	if (!has_states(sense))
@@ -255,10 +256,46 @@ static void session_came(struct link *link, int result, const struct link_frame 
 		read_session(sense, frame);
 	else if (read_rows(sense, frame) < 0)
 		sense->book.nonsense++;
-	sessions_ask(sense, clock_boot_ms()); /* the next one that is due */
+	if (sense->asked < ASKED_MAX) /* the next one that is due */
+		sessions_ask(sense, clock_boot_ms());
 }
 
 /* --- The work of tools. --- */
+
+/* Since when what its tool started may be there; 0: there is none to be looked at. Where a tool may have
+ * begun unseen, it is the run's whole time. */
+static int64_t tool_since(const struct sessions_sense *sense, int place)
+{
+	const struct session_entry *entry = &sense->book.entries[place];
+
+	if (!sense->book.table.places[place].is_taken || !session_entry_has_tool(entry) || entry->is_asking ||
+	    session_book_quiet_ms(&sense->book, place) < limit_of(sense, place) / 4)
+		return 0;
+	return entry->tool_began_ms != 0 ? entry->tool_began_ms : entry->began_ms;
+}
+
+/* Those that were looked at longest ago, so that each has its turn. Returns how many. */
+static uint32_t choose_tools(const struct sessions_sense *sense, int places[WALKED_MAX])
+{
+	const struct session_entry *entries = sense->book.entries;
+	uint32_t count = 0, latest;
+
+	for (int i = 0; i < (int)sense->book.table.used; i++) {
+		if (tool_since(sense, i) == 0)
+			continue;
+		if (count < WALKED_MAX) {
+			places[count++] = i;
+			continue;
+		}
+		latest = 0;
+		for (uint32_t k = 1; k < count; k++)
+			if (entries[places[k]].worked_ms > entries[places[latest]].worked_ms)
+				latest = k;
+		if (entries[i].worked_ms < entries[places[latest]].worked_ms)
+			places[latest] = i;
+	}
+	return count;
+}
 
 /* Tools that have been silent for a while: what their processes do counts as progress. */
 void sessions_walk(struct sessions_sense *sense, int64_t now_ms)
@@ -267,22 +304,16 @@ void sessions_walk(struct sessions_sense *sense, int64_t now_ms)
 	    sense->facts, sense->pid, sense->start_time, sense->settings->instance};
 	struct tool_work works[WALKED_MAX];
 	int places[WALKED_MAX];
-	uint32_t count = 0;
+	uint32_t count;
 
 	if (now_ms - sense->walked_ms < (sense->pace_ms < WALK_MS ? sense->pace_ms : WALK_MS))
 		return;
-	for (uint32_t i = 0; i < sense->book.table.used && count < WALKED_MAX; i++) {
-		const struct session_entry *entry = &sense->book.entries[i];
-
-		if (!sense->book.table.places[i].is_taken || !session_entry_has_tool(entry) ||
-		    session_book_quiet_ms(&sense->book, (int)i) < limit_of(sense, (int)i) / 4)
-			continue;
-		works[count] = (struct tool_work){.began_ms = entry->tool_began_ms};
-		places[count++] = (int)i;
-	}
+	count = choose_tools(sense, places);
 	if (count == 0)
 		return;
 	sense->walked_ms = now_ms;
+	for (uint32_t i = 0; i < count; i++)
+		works[i] = (struct tool_work){.began_ms = tool_since(sense, places[i])};
 	tool_work_read(&gateway, works, count);
 	for (uint32_t i = 0; i < count; i++)
 		session_book_work(&sense->book, places[i], &works[i], now_ms);

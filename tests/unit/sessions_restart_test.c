@@ -135,6 +135,27 @@ TEST("when more are to be remembered than there is room, the oldest make it")
 		CHECK(sessions.memory.list[i].at_ms == now_ms);
 }
 
+TEST("more were stuck at a restart than can be remembered: nobody is a reason for another one")
+{
+	char key[16];
+
+	begin();
+	settings.threshold = 3;
+	for (int life = 0; life < 3; life++) {
+		for (int i = 0; i < SESSIONS_REMEMBERED + 6; i++) {
+			snprintf(key, sizeof(key), "s%d", i);
+			fail(key);
+		}
+		condemned = 0;
+		sessions_tick(&sessions, true, now_ms, &actions);
+		for (uint32_t i = 0; i < actions.count; i++)
+			condemned += actions.list[i].type == SESSIONS_CONDEMN;
+		CHECK(condemned == (life == 0));
+		sessions_condemned(&sessions, now_ms);
+		sessions_begin(&sessions, GENERATION);
+	}
+}
+
 TEST("more are stuck than aborts may be under way: the others have their turn")
 {
 	char key[16];

@@ -32,7 +32,7 @@ TEST("stuck: its events or the log say so, and the list or the lock; whose event
 			bool events = quiet & 1, log = quiet & 2;
 			bool first = witnesses & SESSION_WITNESS_EVENTS
 			                 ? events
-			                 : (witnesses & SESSION_WITNESS_LOG) && log;
+			                 : (witnesses & SESSION_WITNESS_LOG) && log && events;
 			bool second = witnesses & (SESSION_WITNESS_LIST | SESSION_WITNESS_LOCK);
 
 			begin();
@@ -294,7 +294,7 @@ TEST("a run that is known by the list's time alone is not taken for the next one
 	look.began_ms = 0;
 	look.began_real_ms = 1000;
 	look.witnesses = SESSION_WITNESS_LIST | SESSION_WITNESS_LOG;
-	look.own_quiet_ms = 2 * MINUTE;
+	look.own_quiet_ms = look.quiet_ms = 2 * MINUTE;
 	see();
 	answer(ABORT_REFUSED);
 	look.began_real_ms = 0;
@@ -311,7 +311,7 @@ TEST("a session that begins anew under its key is another; one of which the id w
 	look.run[0] = look.id[0] = '\0';
 	look.began_ms = 0;
 	look.witnesses = SESSION_WITNESS_LIST | SESSION_WITNESS_LOG;
-	look.own_quiet_ms = 2 * MINUTE;
+	look.own_quiet_ms = look.quiet_ms = 2 * MINUTE;
 	see();
 	answer(ABORT_DONE);
 	text_copy(look.id, sizeof(look.id), "id");
@@ -321,7 +321,7 @@ TEST("a session that begins anew under its key is another; one of which the id w
 	look.run[0] = '\0';
 	look.began_ms = 0;
 	look.witnesses = SESSION_WITNESS_LIST | SESSION_WITNESS_LOG;
-	look.own_quiet_ms = 2 * MINUTE;
+	look.own_quiet_ms = look.quiet_ms = 2 * MINUTE;
 	see();
 	answer(ABORT_DONE);
 	text_copy(look.id, sizeof(look.id), "another");
