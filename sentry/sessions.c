@@ -117,6 +117,7 @@ static void look(struct loop_timer *timer)
 		session_book_alive(&sense->book, link_heard_ms(sense->link));
 	log_follow_poll(&sense->log, clock_real_ms());
 	sessions_walk(sense, now_ms);
+	sessions_receive(sense, now_ms);
 	if (sense->book.unknown_ids != sense->unknown_ids && now_ms - sense->listed_ms >= LIST_MS)
 		sessions_list(sense);
 	sense->asked = 0;

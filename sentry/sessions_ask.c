@@ -18,6 +18,7 @@
 #define LIST_MAX             2000
 #define WALK_MS              5000
 #define WALKED_MAX           16
+#define RECEIVED_PACES       8     /* a sample that is older tells nothing of now */
 #define UNLOCKED_GONE_MS     60000 /* a run without a lock for so long is none */
 
 static bool has_states(const struct sessions_sense *sense)
@@ -317,4 +318,60 @@ void sessions_walk(struct sessions_sense *sense, int64_t now_ms)
 	tool_work_read(&gateway, works, count);
 	for (uint32_t i = 0; i < count; i++)
 		session_book_work(&sense->book, places[i], &works[i], now_ms);
+}
+
+/* --- What comes in. --- */
+
+static bool waits_for_model(const struct session_book *book, uint32_t place)
+{
+	const struct session_entry *entry = &book->entries[place];
+
+	return book->table.places[place].is_taken && session_entry_runs(entry) && !entry->is_asking &&
+	       !entry->is_queued && !session_entry_has_tool(entry);
+}
+
+static bool is_one_silent(const struct sessions_sense *sense)
+{
+	for (uint32_t i = 0; i < sense->book.table.used; i++)
+		if (waits_for_model(&sense->book, i) &&
+		    session_book_quiet_ms(&sense->book, (int)i) >= sense->pace_ms)
+			return true;
+	return false;
+}
+
+/* What a tool's processes do moves its session as well, but is received by nobody. */
+static int count_moved(const struct session_book *book, int64_t since_ms)
+{
+	int count = 0;
+
+	for (uint32_t i = 0; i < book->table.used; i++) {
+		const struct session_entry *entry = &book->entries[i];
+		bool is_in_tool = session_entry_has_tool(entry) && entry->tool_began_ms <= since_ms;
+
+		count += book->table.places[i].is_taken && entry->moved_ms > since_ms && !is_in_tool;
+	}
+	return count;
+}
+
+/* While a model writes the arguments of a tool call, the gateway tells nobody; but it receives them. More
+ * connections that receive than sessions that moved: one of those that are silent is being answered, and
+ * nobody can say which. */
+void sessions_receive(struct sessions_sense *sense, int64_t now_ms)
+{
+	int64_t since_ms = sense->received_ms;
+	int count;
+
+	if (!sense->is_up || now_ms - since_ms < sense->pace_ms || !is_one_silent(sense))
+		return;
+	if (now_ms - since_ms > RECEIVED_PACES * sense->pace_ms)
+		receiving_forget(&sense->receiving);
+	count = receiving_sample(&sense->receiving, sense->pid, sense->settings->gateway.port);
+	if (count < 0)
+		return;
+	sense->received_ms = now_ms;
+	if (count <= count_moved(&sense->book, since_ms))
+		return;
+	for (uint32_t i = 0; i < sense->book.table.used; i++)
+		if (waits_for_model(&sense->book, i))
+			session_book_moved(&sense->book, (int)i, now_ms);
 }
