@@ -406,6 +406,21 @@ void sessions_said(struct supervisor *supervisor, const struct message *message)
 	carry_out(supervisor, &actions);
 }
 
+/* What its predecessor was asked is not answered any more. */
+void sessions_sentry_is_new(struct supervisor *supervisor)
+{
+	struct sessions *sessions = &supervisor->sessions.sessions;
+	struct sessions_actions actions;
+
+	for (uint32_t i = 0; sessions->under_way > 0 && i < sessions->table.used; i++) {
+		if (!sessions->table.places[i].is_taken || sessions->sessions[i].state != SESSION_ABORTING)
+			continue;
+		sessions_answered(
+		    sessions, sessions->sessions[i].serial, ABORT_UNREACHABLE, clock_boot_ms(), &actions);
+		carry_out(supervisor, &actions);
+	}
+}
+
 /* --- What people ask. --- */
 
 int sessions_abort_asked(struct supervisor *supervisor, const char *key, char *sentence, size_t size)

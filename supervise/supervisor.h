@@ -354,6 +354,8 @@ void sessions_inherit(struct supervisor *supervisor);
 void sessions_save(struct supervisor *supervisor);
 /* The gateway may be another now. */
 void sessions_follow(struct supervisor *supervisor);
+/* A sentry says its first word. */
+void sessions_sentry_is_new(struct supervisor *supervisor);
 /* MESSAGE_SESSIONS, MESSAGE_ABORTED. */
 void sessions_said(struct supervisor *supervisor, const struct message *message);
 /* Adds ": agent:main:main, agent:main:other" to a sentence: the sessions that condemn the gateway; and as

@@ -206,6 +206,7 @@ void worker_is_ready(struct supervisor *supervisor, struct supervised_worker *wo
 	if (index == WORKER_SENTRY) {
 		console_sentry_back(supervisor);
 		notify_sentry_back(supervisor);
+		sessions_sentry_is_new(supervisor);
 		events_send(supervisor);
 	} else if (index == WORKER_RECORDER) {
 		events_store_state(supervisor, true, "");
