@@ -184,6 +184,7 @@ struct message_abort {
 	uint32_t by_person;    /* whether it moves makes no difference */
 	uint32_t notify;       /* tell the chat */
 	int64_t judged_ms;     /* what has moved since then is left alone */
+	int64_t quiet_ms;      /* it had been silent for so long by then */
 	int64_t began_real_ms; /* the run, as the gateway's list had it; 0: not listed */
 	char key[SESSION_KEY_MAX];
 	char id[SESSION_ID_MAX];

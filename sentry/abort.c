@@ -225,7 +225,8 @@ static bool has_moved(const struct abort_sense *sense, const struct abort_job *j
 		return true;
 	if (job->wanted.run[0] != '\0' && entry->by_events && strcmp(entry->run, job->wanted.run) != 0)
 		return true;
-	return !session_entry_runs(entry) || entry->moved_ms >= job->wanted.judged_ms;
+	return !session_entry_runs(entry) || entry->moved_ms >= job->wanted.judged_ms ||
+	       session_book_quiet_ms(sense->book, place) < job->wanted.quiet_ms;
 }
 
 static const struct json_value *find_row(const struct abort_sense *sense, const struct link_frame *frame)

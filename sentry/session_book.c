@@ -102,14 +102,18 @@ static int place_of(struct session_book *book, const char *key, int64_t now_ms)
 	return place;
 }
 
-void session_book_moved(struct session_book *book, int place, int64_t now_ms)
+/* It was not seen to move, but may have: its silence begins anew. */
+static void begin_silence(struct session_book *book, struct session_entry *entry)
 {
-	struct session_entry *entry = &book->entries[place];
-
-	entry->moved_ms = now_ms;
 	entry->moved_watched_ms = book->watched_ms;
 	entry->said_ms = 0; /* the log spoke of the time before */
 	entry->recovery = SESSION_RECOVERY_NONE;
+}
+
+void session_book_moved(struct session_book *book, int place, int64_t now_ms)
+{
+	begin_silence(book, &book->entries[place]);
+	book->entries[place].moved_ms = now_ms;
 }
 
 static void forget_tools(struct session_entry *entry)
@@ -160,13 +164,13 @@ void session_book_ended(struct session_book *book, int place, int64_t now_ms)
 	count(book, place, ran, now_ms);
 }
 
-void session_book_blind(struct session_book *book, int64_t now_ms)
+void session_book_blind(struct session_book *book)
 {
 	book->alive_ms = 0;
 	for (uint32_t i = 0; i < book->table.used; i++) {
 		if (!book->table.places[i].is_taken || !session_entry_runs(&book->entries[i]))
 			continue;
-		session_book_moved(book, (int)i, now_ms);
+		begin_silence(book, &book->entries[i]);
 		book->entries[i].is_unsure = true;
 		book->entries[i].is_asking = false; /* who was asked may have answered */
 		changed(book, &book->entries[i]);
@@ -333,7 +337,7 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 	    entry->began_real_ms != began_real_ms)
 		changed(book, entry);
 	if (!ran) { /* it began before anybody listened */
-		session_book_moved(book, place, now_ms);
+		begin_silence(book, entry);
 		entry->is_unsure = true;
 	}
 	/* Another run than the one that was listed before, and nobody saw it begin. */
@@ -366,7 +370,7 @@ void session_book_transcript(
 		return;
 	}
 	if (!ran && transcript->is_locked)
-		session_book_moved(book, place, now_ms);
+		begin_silence(book, entry);
 	/* What is written once the lock is free is not the run's: a note that it was aborted. */
 	if (transcript->bytes != entry->transcript_bytes && entry->transcript_bytes != 0 &&
 	    transcript->is_locked)

@@ -69,7 +69,7 @@ void session_book_clear(struct session_book *book);
 void session_book_alive(struct session_book *book, int64_t now_ms);
 
 /* Nobody listened for a while: what runs may have moved unseen, or be over. */
-void session_book_blind(struct session_book *book, int64_t now_ms);
+void session_book_blind(struct session_book *book);
 
 /* One message of the gateway's WebSocket; anything that is no event of a run is ignored. */
 void session_book_event(struct session_book *book, const char *text, size_t length, int64_t now_ms);

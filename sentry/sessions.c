@@ -155,7 +155,7 @@ void sessions_sense_link_changed(struct sessions_sense *sense)
 		return;
 	sense->is_up = is_up;
 	sense->is_asking = false; /* what was under way has ended with the connection, or is not ours */
-	session_book_blind(&sense->book, clock_boot_ms());
+	session_book_blind(&sense->book);
 	if (!is_up)
 		return;
 	sessions_list(sense);

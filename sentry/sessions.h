@@ -37,12 +37,12 @@ struct sessions_sense {
 	int pid;
 	uint64_t start_time;
 	int64_t pace_ms, walked_ms, listed_ms;
-	struct receiving receiving; /* what the gateway receives ... */
-	int64_t received_ms;        /* ... and when that was looked at; 0: never */
-	bool is_up;                 /* the link, when it was last looked at */
-	bool is_asking;             /* one request is under way */
+	struct receiving receiving;       /* what the gateway receives ... */
+	int64_t received_ms;              /* ... and when that was looked at; 0: never */
+	bool is_up;                       /* the link, when it was last looked at */
+	bool is_asking;                   /* one request is under way */
 	uint32_t list_offset, list_limit; /* of the list that is being read */
-	uint32_t asked;             /* sessions, in this turn */
+	uint32_t asked;                   /* sessions, in this turn */
 	uint64_t strange_told;
 	uint64_t unknown_ids; /* of the book, when the list was last read */
 	char asked_key[SESSION_KEY_MAX];

@@ -264,7 +264,7 @@ static void session_came(struct link *link, int result, const struct link_frame 
 /* --- The work of tools. --- */
 
 /* Since when what its tool started may be there; 0: there is none to be looked at. Where a tool may have
- * begun unseen, it is the run's whole time. */
+ * begun unseen, it is the run's whole time; and all time, where nobody saw the run begin. */
 static int64_t tool_since(const struct sessions_sense *sense, int place)
 {
 	const struct session_entry *entry = &sense->book.entries[place];
@@ -272,7 +272,9 @@ static int64_t tool_since(const struct sessions_sense *sense, int place)
 	if (!sense->book.table.places[place].is_taken || !session_entry_has_tool(entry) || entry->is_asking ||
 	    session_book_quiet_ms(&sense->book, place) < limit_of(sense, place) / 4)
 		return 0;
-	return entry->tool_began_ms != 0 ? entry->tool_began_ms : entry->began_ms;
+	if (entry->tool_began_ms != 0)
+		return entry->tool_began_ms;
+	return entry->began_ms != 0 ? entry->began_ms : 1;
 }
 
 /* Those that were looked at longest ago, so that each has its turn. Returns how many. */

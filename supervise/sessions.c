@@ -271,6 +271,7 @@ static void say_abort(struct supervisor *supervisor, int place)
 	                              .by_person = session->by_person,
 	                              .notify = supervisor->settings->gateway.notify_chat,
 	                              .judged_ms = session->look.at_ms,
+	                              .quiet_ms = session->look.quiet_ms,
 	                              .began_real_ms = session->judged_began_real_ms}};
 
 	text_copy(message.abort.key, sizeof(message.abort.key), session->look.key);

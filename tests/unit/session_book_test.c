@@ -226,7 +226,7 @@ TEST("time that nobody watched is no silence: signs of life too far apart, and a
 	CHECK(look()->quiet_ms == 5000 + GAP_MS);
 	session_book_alive(&book, now_ms - 1000); /* time does not go back */
 	CHECK(look()->quiet_ms == 5000 + GAP_MS);
-	session_book_blind(&book, now_ms);
+	session_book_blind(&book);
 	CHECK(look()->quiet_ms == 0 && book.running == 1);
 	now_ms += 5000;
 	session_book_alive(&book, now_ms);
@@ -288,7 +288,7 @@ TEST("a run that is seen in its middle, or over a gap, may have a tool at work u
 	CHECK(book.running == 1 && look()->waits == SESSION_WAITS_TOOL);
 	event(WORD("r1"));
 	CHECK(look()->waits == SESSION_WAITS_MODEL);
-	session_book_blind(&book, now_ms);
+	session_book_blind(&book);
 	CHECK(look()->waits == SESSION_WAITS_TOOL);
 	event(TOOL("r1", "c2", "start"));
 	event(TOOL("r1", "c2", "end"));
@@ -356,7 +356,7 @@ TEST("an approval is waited for until it is given")
 	event(WORD("r1"));
 	CHECK(look()->waits != SESSION_WAITS_PERSON);
 	event(APPROVAL("r1", "requested"));
-	session_book_blind(&book, now_ms);
+	session_book_blind(&book);
 	CHECK(look()->waits != SESSION_WAITS_PERSON);
 }
 
