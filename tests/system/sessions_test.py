@@ -11,7 +11,9 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
@@ -170,6 +172,64 @@ def hung_in_a_model_old(place):
     params = home.aborts("hung")[0]["params"]
     expect_equal((params["sessionKey"], params["message"]), (AGENT + "hung", "[sup] /stop"), "the message")
     home.expect_touched("hung")
+    home.expect_same_gateway()
+
+
+# ---- what only the kernel sees ------------------------------------------------------------------------------------------
+
+PROMPT, STREAMED = 20000, 2000
+ASK_MODEL = """\
+async def ask_model():
+    reader, writer = await asyncio.open_connection("127.0.0.1", %d)
+    writer.write(b"p" * %d)
+    while await reader.read(4096):
+        pass
+gateway.asking = later(ask_model())
+"""
+
+
+class Model:
+    """A server that takes one prompt, and answers a little every second until it hangs."""
+
+    def __init__(self):
+        self.hangs, self.asked = threading.Event(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connection = None
+        self.thread = threading.Thread(target=self.answer, daemon=True)
+        self.thread.start()
+
+    def answer(self):
+        self.connection = self.listener.accept()[0]
+        missing = PROMPT
+        while missing:
+            missing -= len(self.connection.recv(missing)) or missing
+        self.asked.set()
+        while not self.hangs.wait(1):
+            self.connection.sendall(b"w" * STREAMED)
+
+    def end(self):
+        self.hangs.set()
+        self.thread.join()
+        self.connection.close()
+        self.listener.close()
+
+
+@test("a model's answer that comes in while the gateway tells nobody holds the judgement back, until it ends")
+def hidden_stream(place):
+    timeout_s = SESSION_S * 2
+    home = SessionHome(place, gateway={"sessionTimeout": f"{timeout_s}s"})
+    model = Model()
+    home.order(ASK_MODEL % (model.port, PROMPT), "gateway.model.hang('writes')")
+    expect(model.asked.wait(LATE_S), "no prompt came")
+    home.wait_state(writes="running")
+    steady(lambda: not home.aborts() and not home.session_events(), "judged while it is answered", timeout_s * 2.5)
+    model.hangs.set()
+    stuck = home.wait_session("stuck", "writes")
+    expect(stuck["evidence"]["quiet_ms"] >= timeout_s * 1000, stuck)
+    home.wait_session("recovered", "writes")
+    expect_equal(home.trail("writes"), ["stuck", "aborted", "recovered"], "what was told of it")
+    model.end()
     home.expect_same_gateway()
 
 
