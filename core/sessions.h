@@ -215,6 +215,9 @@ int64_t sessions_limit_ms(
     const struct sessions_settings *settings, const char *key, enum session_waits waits);
 bool session_pattern_fits(const char *pattern, const char *key);
 
+/* Whether the last look is at the run that was judged last. */
+bool sessions_is_judged(const struct session *session);
+
 /* "model", "tool", "approval", "queue", "" ; "stuck", "aborting" ...; "events", "log" ... */
 const char *session_waits_name(enum session_waits waits);
 const char *session_state_name(enum session_state state);

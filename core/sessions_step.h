@@ -13,9 +13,6 @@ bool sessions_same_run(const struct session_look *a, const struct session_look *
 /* It makes no progress for its timeout, and two witnesses say so. */
 bool sessions_is_stuck(const struct sessions_settings *settings, const struct session_look *look);
 
-/* Whether the last look is at the run that was judged last. */
-bool sessions_is_judged(const struct session *session);
-
 /* The run that was judged is no more, or has moved since. */
 bool sessions_has_left(const struct session *session);
 

@@ -68,7 +68,7 @@ void cell_validated_up(struct step *step)
 	if (supervision_is_paused(machine, machine->now_ms) || !restore(step))
 		return;
 	machine->planned = true;
-	step_drain(step, grace_ms, REASON_CONFIG_MENDED);
+	step_drain(step, grace_ms, REASON_CONFIG_MENDED, 0);
 }
 
 void cell_validated_draining(struct step *step)

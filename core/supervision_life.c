@@ -65,8 +65,8 @@ static void drain_adopted(struct step *step)
 	}
 	if (evidence != 0) /* that life may have been killed before this was on record */
 		step_record(step, RECORD_CONDEMNED, reason, evidence);
-	step_drain(
-	    step, machine->was_ending ? grace_left_ms(machine) : machine->settings->stop_timeout_ms, reason);
+	step_drain(step, machine->was_ending ? grace_left_ms(machine) : machine->settings->stop_timeout_ms,
+	    reason, evidence);
 	machine->evidence = evidence;
 }
 

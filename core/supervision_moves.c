@@ -223,13 +223,13 @@ void step_begin_killing(struct step *step)
 }
 
 /* Saved before anything is done to it: killed in between, the next life knows that it was to end. */
-void step_drain(struct step *step, int64_t grace_ms, enum supervision_reason reason)
+void step_drain(struct step *step, int64_t grace_ms, enum supervision_reason reason, int64_t value)
 {
 	step->machine->asked = true;
 	step->machine->own_drain = false;
 	step->machine->evidence = 0;
 	step_enter(step, STATE_DRAINING, step->machine->now_ms + grace_ms);
-	step_went_down_because(step, reason, 0);
+	step_went_down_because(step, reason, value);
 	step_record(step, RECORD_STOPPING, reason, grace_ms);
 	step_act(step, DO_SAVE);
 	step_act(step, DO_TERMINATE);
@@ -249,7 +249,7 @@ void step_end_condemned(struct step *step, int64_t grace_ms, enum supervision_re
 	if (grace_ms == 0)
 		step_end_by_force(step, reason, 0);
 	else
-		step_drain(step, grace_ms, reason);
+		step_drain(step, grace_ms, reason, evidence);
 	step->machine->evidence = evidence;
 }
 

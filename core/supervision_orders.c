@@ -144,7 +144,7 @@ void cell_restart_up(struct step *step)
 	if (event->force && !event->inside)
 		step_end_by_force(step, reason, 0);
 	else
-		step_drain(step, supervision_asked_grace_ms(machine), reason);
+		step_drain(step, supervision_asked_grace_ms(machine), reason, 0);
 }
 
 void cell_restart_draining(struct step *step)
@@ -161,7 +161,7 @@ void cell_restart_draining(struct step *step)
 void cell_stop_up(struct step *step)
 {
 	step->machine->wanted = false;
-	step_drain(step, supervision_asked_grace_ms(step->machine), REASON_OPERATOR);
+	step_drain(step, supervision_asked_grace_ms(step->machine), REASON_OPERATOR, 0);
 }
 
 void cell_stop_draining(struct step *step)
@@ -208,7 +208,7 @@ void cell_finish_up(struct step *step)
 	if (step->event->force)
 		step_end_by_force(step, REASON_SHUTDOWN, 0);
 	else
-		step_drain(step, supervision_asked_grace_ms(step->machine), REASON_SHUTDOWN);
+		step_drain(step, supervision_asked_grace_ms(step->machine), REASON_SHUTDOWN, 0);
 }
 
 void cell_finish_draining(struct step *step)

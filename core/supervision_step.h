@@ -32,7 +32,8 @@ void step_stay_stopped(struct step *step, enum supervision_reason reason);
 void step_settle(struct step *step);
 void step_kill_tree(struct step *step);
 void step_begin_killing(struct step *step);
-void step_drain(struct step *step, int64_t grace_ms, enum supervision_reason reason);
+/* `value` belongs to the reason. */
+void step_drain(struct step *step, int64_t grace_ms, enum supervision_reason reason, int64_t value);
 /* Ends what it condemned; with no grace there is no SIGTERM either. */
 void step_end_condemned(
     struct step *step, int64_t grace_ms, enum supervision_reason reason, int64_t evidence);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "format/json_write.h"
+#include "format/utf8.h"
 #include "supervise/supervisor.h"
 
 #define PLACE_MAX 16
@@ -65,7 +66,7 @@ static const char *const reasons[REASON_COUNT] = {
     [REASON_HUNG] = "it hung",
     [REASON_DEAF] = "no new connection to it has succeeded for three minutes",
     [REASON_WATCHDOG] = "it stopped sending the watchdog message it had promised",
-    [REASON_STUCK_SESSIONS] = "{value} sessions were stuck and could not be aborted{stuck}",
+    [REASON_STUCK_SESSIONS] = "{sessions} stuck and could not be aborted{stuck}",
     [REASON_MEMORY] = "it was about to run out of memory",
     [REASON_START_STALLED] = "its start made no progress for two minutes past its allowance",
     [REASON_STOP_TIMEOUT] = "it had not ended {seconds} s after SIGTERM",
@@ -83,6 +84,17 @@ static const char *const reasons[REASON_COUNT] = {
         "the host had slept, and what goes unanswered meanwhile is no sign (it is looked at anew)",
     [REASON_CONFIG_MENDED] = "its configuration is valid again",
 };
+
+/* How many they were, an earlier version's record does not say. */
+static void add_sessions(int64_t count, struct text *text)
+{
+	if (count == 1)
+		text_add(text, "1 session was");
+	else if (count > 1)
+		text_addf(text, "%" PRId64 " sessions were", count);
+	else
+		text_add(text, "sessions were");
+}
 
 static void fill_reason(const struct filler *filler, const char *place, struct text *text)
 {
@@ -108,7 +120,9 @@ static void fill_reason(const struct filler *filler, const char *place, struct t
 	else if (is(place, "words") && words[0] != '\0')
 		text_addf(text, ": \"%.200s\"", words);
 	else if (is(place, "stuck"))
-		sessions_describe(supervisor, text);
+		text_add(text, supervisor->sessions.condemned);
+	else if (is(place, "sessions"))
+		add_sessions(filler->value, text);
 	else if (is(place, "seen"))
 		health_describe(supervisor, text);
 }
@@ -320,5 +334,5 @@ void narrate_record(struct supervisor *supervisor, const struct supervision_acti
 	    (supervisor->machine.asked || action->reason == REASON_CLEAN_EXIT))
 		severity = SEVERITY_INFO;
 	events_record(supervisor, narrations[action->record].kind, severity, action->incident,
-	    json.truncated ? "{}" : evidence, "%s", sentence);
+	    json.truncated ? "{}" : evidence, "%.*s", (int)utf8_whole(sentence, text.length), sentence);
 }

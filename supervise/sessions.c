@@ -1,23 +1,17 @@
 /* Stuck sessions: the sentry's looks go to the core's judge, and what it decides to the sentry, to the record
  * and to the core's table. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "format/json_write.h"
 #include "supervise/supervisor.h"
 #include "worker/session_policy.h"
 
-#define TICK_MS      1000
-#define ROUNDS_TOLD  3    /* rounds of aborts of one session that failed */
-#define CLOCKS_MS    1000 /* a look may be so far ahead of us */
-#define LONGEST_MS   INT64_C(1000000000000000)
-#define NAMED_MAX    3
-#define NAME_SHOWN   80
-#define EVIDENCE_KEY 96 /* of a key that would not fit whole */
+#define TICK_MS    1000
+#define CLOCKS_MS  1000 /* a look may be so far ahead of us */
+#define LONGEST_MS INT64_C(1000000000000000)
 
 void sessions_prepare(struct supervisor *supervisor)
 {
@@ -45,219 +39,6 @@ void sessions_save(struct supervisor *supervisor)
 	supervisor->record.sessions_size = sizeof(*memory);
 	supervisor->record.sessions_version = SESSIONS_MEMORY_VERSION;
 	memcpy(supervisor->record.sessions, memory, sizeof(*memory));
-}
-
-/* --- For people. --- */
-
-/* What was seen, as JSON. A key that leaves no room for the rest is told by its beginning. What is stuck was
- * not aborted yet, whatever was begun by the time it is told. */
-static void write_evidence(
-    const struct session *session, enum sessions_record record, int key_bytes, struct text *json)
-{
-	const struct session_look *look = &session->look;
-	char key[SESSION_KEY_MAX];
-
-	text_copy(key, (size_t)key_bytes, look->key);
-	json_write_begin(json, '{');
-	json_write_key(json, "session");
-	json_write_string(json, key);
-	json_write_key(json, "run");
-	json_write_string(json, session->judged_run);
-	json_write_key(json, "waits");
-	json_write_string(json, session_waits_name((enum session_waits)look->waits));
-	if (look->tool[0] != '\0') {
-		json_write_key(json, "tool");
-		json_write_string(json, look->tool);
-	}
-	json_write_key(json, "quiet_ms");
-	json_write_integer(json, look->quiet_ms);
-	json_write_key(json, "limit_ms");
-	json_write_integer(json, session->limit_ms);
-	json_write_key(json, "witnesses");
-	json_write_bits(json, look->witnesses, SESSION_WITNESS_COUNT, session_witness_name);
-	if (look->witnesses & SESSION_WITNESS_LOG) {
-		json_write_key(json, "own_quiet_ms");
-		json_write_integer(json, look->own_quiet_ms);
-	}
-	if (session->attempts > 0 && record != SESSIONS_RECORD_STUCK) {
-		json_write_key(json, "attempts");
-		json_write_unsigned(json, session->attempts);
-		json_write_key(json, "outcome");
-		json_write_string(json, abort_outcome_name((enum abort_outcome)session->outcome));
-	}
-	json_write_key(json, "queued");
-	json_write_unsigned(json, look->queued);
-	json_write_end(json, '}');
-}
-
-static void describe_wait(const struct session_look *look, struct text *text)
-{
-	char duration[32];
-
-	text_add(text, "for ");
-	text_add(text, text_duration(duration, sizeof(duration), look->quiet_ms));
-	if (look->waits == SESSION_WAITS_TOOL && look->tool[0] != '\0')
-		text_addf(text, ", waiting for the tool %s", look->tool);
-	else
-		text_add(text,
-		    look->waits == SESSION_WAITS_TOOL ? ", waiting for a tool" : ", waiting for a model");
-}
-
-static void describe_witnesses(const struct session_look *look, struct text *text)
-{
-	static const char *const words[SESSION_WITNESS_COUNT] = {"its events", "the gateway's log",
-	    "the gateway's list of sessions", "the lock of its transcript"};
-	const char *before = ", as ";
-
-	for (uint32_t i = 0; i < SESSION_WITNESS_COUNT; i++) {
-		if (!(look->witnesses & (1u << i)))
-			continue;
-		text_addf(text, "%s%s", before, words[i]);
-		before = " and ";
-	}
-	if (*before == ' ')
-		text_add(text, " show");
-}
-
-static void describe_stuck(const struct session *session, struct text *text)
-{
-	char duration[32];
-
-	text_add(text, "its run has made no progress ");
-	describe_wait(&session->look, text);
-	text_addf(text, " (limit %s)", text_duration(duration, sizeof(duration), session->limit_ms));
-	describe_witnesses(&session->look, text);
-	text_add(text, session->look.recovery == SESSION_RECOVERY_CHECKING
-	                   ? ". The gateway's own recovery is at it; after that it is aborted."
-	                   : ". It is aborted.");
-}
-
-static void describe_failure(
-    const struct supervisor *supervisor, const struct session *session, struct text *text)
-{
-	const struct sessions *sessions = &supervisor->sessions.sessions;
-
-	text_addf(text, "it could not be aborted in %u attempts", session->attempts);
-	if (session->outcome == ABORT_REFUSED || session->outcome == ABORT_UNREACHABLE)
-		text_addf(text, " (%.120s)", supervisor->sessions.answer);
-	if (session->state != SESSION_FAILED) { /* a person's, of one that is not stuck */
-		text_add(text, ". \"holdfast restart\" frees it.");
-		return;
-	}
-	text_addf(text, ". It is tried again every %d min", SESSIONS_AGAIN_MS / 60000);
-	if (session->counts)
-		text_addf(text, "; %u of the %u sessions for which the gateway is restarted",
-		    sessions->failed, sessions->settings->threshold);
-	else
-		text_add(text, "; having caused a restart already, it does not cause another");
-	text_add(text, ". \"holdfast restart\" frees it.");
-}
-
-static void describe_recovery(const struct session *session, int64_t now_ms, struct text *text)
-{
-	char duration[32];
-	bool is_gone = session->look.waits == SESSION_IDLE || session->look.gone;
-
-	text_addf(text, "%s, %s after it was found", is_gone ? "the run has ended" : "it moves again",
-	    text_duration(duration, sizeof(duration), now_ms - session->stuck_ms));
-	if (session->attempts == 0)
-		text_add(text, " and before it was aborted");
-	text_add(text, is_gone && session->attempts > 0 ? ". Its next message is taken." : ".");
-}
-
-static const struct {
-	const char *kind;
-	enum event_severity severity;
-	const char *sentence;
-} narrations[] = {
-    [SESSIONS_RECORD_STUCK] = {"session.stuck", SEVERITY_WARNING, "is stuck: "},
-    [SESSIONS_RECORD_ABORTED] = {"session.aborted", SEVERITY_WARNING, "was aborted"},
-    [SESSIONS_RECORD_RECOVERED] = {"session.recovered", SEVERITY_INFO, "has recovered: "},
-    [SESSIONS_RECORD_ABORT_FAILED] = {"session.abort_failed", SEVERITY_ERROR, "is stuck still: "},
-};
-
-/* What fails every ten minutes is not told for ever. */
-static bool is_old_news(const struct session *session, enum sessions_record record)
-{
-	return (record == SESSIONS_RECORD_ABORT_FAILED && session->rounds > ROUNDS_TOLD) ||
-	       (record == SESSIONS_RECORD_ABORTED && session->rounds >= ROUNDS_TOLD);
-}
-
-static void record(struct supervisor *supervisor, const struct sessions_action *action)
-{
-	const struct session *session = &supervisor->sessions.sessions.sessions[action->place];
-	char sentence[EVENT_REASON_MAX], evidence[EVENT_EVIDENCE_MAX];
-	struct text text, json;
-
-	if (is_old_news(session, action->record))
-		return;
-	text_init(&json, evidence, sizeof(evidence));
-	write_evidence(session, action->record, SESSION_KEY_MAX, &json);
-	if (json.truncated) {
-		text_init(&json, evidence, sizeof(evidence));
-		write_evidence(session, action->record, EVIDENCE_KEY, &json);
-	}
-	text_init(&text, sentence, sizeof(sentence));
-	text_addf(
-	    &text, "Session %.*s %s", NAME_SHOWN, session->look.key, narrations[action->record].sentence);
-	switch (action->record) {
-	case SESSIONS_RECORD_STUCK:
-		describe_stuck(session, &text);
-		break;
-	case SESSIONS_RECORD_ABORTED:
-		text_addf(&text, "%s; that its run has ended is still to be seen.%s%s",
-		    session->by_person ? " as it was asked for" : ", and no other",
-		    supervisor->sessions.answer[0] != '\0' ? " " : "", supervisor->sessions.answer);
-		break;
-	case SESSIONS_RECORD_RECOVERED:
-		describe_recovery(session, clock_boot_ms(), &text);
-		break;
-	case SESSIONS_RECORD_ABORT_FAILED:
-		describe_failure(supervisor, session, &text);
-		break;
-	}
-	events_record(supervisor, narrations[action->record].kind, narrations[action->record].severity,
-	    supervisor->machine.incident, json.truncated ? "{}" : evidence, "%s", sentence);
-}
-
-/* Those that cannot be freed, by name. */
-void sessions_describe(const struct supervisor *supervisor, struct text *text)
-{
-	const struct sessions *sessions = &supervisor->sessions.sessions;
-	const char *before = ": ";
-	uint32_t named = 0;
-
-	for (uint32_t i = 0; i < sessions->table.used && named < NAMED_MAX; i++) {
-		if (!sessions->table.places[i].is_taken || !sessions->sessions[i].counts)
-			continue;
-		text_addf(text, "%s%.*s", before, NAME_SHOWN, sessions->table.places[i].key);
-		before = ", ";
-		named++;
-	}
-	if (sessions->failed > named && named > 0)
-		text_addf(text, " and %u more", sessions->failed - named);
-}
-
-void sessions_write_evidence(const struct supervisor *supervisor, struct text *json)
-{
-	const struct sessions *sessions = &supervisor->sessions.sessions;
-	char key[EVIDENCE_KEY];
-	uint32_t named = 0;
-
-	json_write_key(json, "stuck");
-	json_write_unsigned(json, sessions->stuck);
-	json_write_key(json, "threshold");
-	json_write_unsigned(json, sessions->settings->threshold);
-	json_write_key(json, "sessions");
-	json_write_begin(json, '[');
-	for (uint32_t i = 0; i < sessions->table.used && named < NAMED_MAX; i++) {
-		if (!sessions->table.places[i].is_taken || !sessions->sessions[i].counts)
-			continue;
-		text_copy(key, sizeof(key), sessions->table.places[i].key);
-		json_write_string(json, key);
-		named++;
-	}
-	json_write_end(json, ']');
 }
 
 /* --- The core's hands. --- */
@@ -288,6 +69,7 @@ static void condemn(struct supervisor *supervisor, uint32_t count)
 	    .generation = supervisor->machine.generation,
 	    .value = count};
 
+	sessions_name_condemned(supervisor);
 	supervisor_step(supervisor, &event);
 	if (supervisor->machine.state != STATE_DRAINING ||
 	    supervisor->machine.cause != RESTART_STUCK_SESSIONS)
@@ -320,7 +102,7 @@ static void carry_out(struct supervisor *supervisor, const struct sessions_actio
 			say_abort(supervisor, action->place);
 			break;
 		case SESSIONS_TELL:
-			record(supervisor, action);
+			sessions_tell(supervisor, action);
 			break;
 		case SESSIONS_CONDEMN:
 			condemn(supervisor, action->count);
@@ -387,6 +169,29 @@ static void looked(struct supervisor *supervisor, const struct message_sessions 
 	}
 }
 
+static bool is_awaited(const struct sessions *sessions, uint64_t serial)
+{
+	for (uint32_t i = 0; i < sessions->table.used; i++)
+		if (sessions->table.places[i].is_taken && sessions->sessions[i].state == SESSION_ABORTING &&
+		    sessions->sessions[i].serial == serial)
+			return true;
+	return false;
+}
+
+/* In the place of the oldest: serials grow. */
+static void keep_answer(struct supervisor *supervisor, uint64_t serial, const char *sentence)
+{
+	struct session_answer *answers = supervisor->sessions.answers, *place = &answers[0];
+
+	if (!is_awaited(&supervisor->sessions.sessions, serial))
+		return;
+	for (uint32_t i = 1; i < SESSION_ANSWERS_MAX; i++)
+		if (answers[i].serial < place->serial)
+			place = &answers[i];
+	place->serial = serial;
+	text_copy(place->sentence, sizeof(place->sentence), sentence);
+}
+
 void sessions_said(struct supervisor *supervisor, const struct message *message)
 {
 	struct sessions_actions actions;
@@ -400,8 +205,7 @@ void sessions_said(struct supervisor *supervisor, const struct message *message)
 		looked(supervisor, &message->sessions);
 		return;
 	}
-	text_copy(
-	    supervisor->sessions.answer, sizeof(supervisor->sessions.answer), message->aborted.sentence);
+	keep_answer(supervisor, message->aborted.serial, message->aborted.sentence);
 	sessions_answered(&supervisor->sessions.sessions, message->aborted.serial,
 	    (enum abort_outcome)message->aborted.outcome, clock_boot_ms(), &actions);
 	carry_out(supervisor, &actions);
@@ -424,31 +228,50 @@ void sessions_sentry_is_new(struct supervisor *supervisor)
 
 /* --- What people ask. --- */
 
+/* Whether there are any to speak of. Returns 0, or a negative errno with `sentence`. */
+static int check_gateway(const struct supervisor *supervisor, char *sentence, size_t size)
+{
+	if (supervisor->settings->gateway.kind == GATEWAY_GENERIC) {
+		snprintf(sentence, size, "Only an OpenClaw gateway has sessions that are known; this is another.");
+		return -EOPNOTSUPP;
+	}
+	if (!supervisor->machine.alive) {
+		snprintf(sentence, size,
+		    "No gateway is running, and so no session (its state is \"%s\"): \"holdfast status\" says "
+		    "more.",
+		    supervision_state_name(supervisor->machine.state));
+		return -ESRCH;
+	}
+	return 0;
+}
+
 int sessions_abort_asked(struct supervisor *supervisor, const char *key, char *sentence, size_t size)
 {
+	char name[SESSION_SHOWN_MAX];
 	struct sessions_actions actions;
-	int result = supervisor->machine.alive
-	                 ? sessions_abort(&supervisor->sessions.sessions, key, clock_boot_ms(), &actions)
-	                 : -ENOENT;
+	int result = check_gateway(supervisor, sentence, size);
 
+	if (result < 0)
+		return result;
+	result = sessions_abort(&supervisor->sessions.sessions, key, clock_boot_ms(), &actions);
+	session_show(name, key);
 	switch (result) {
 	case 0:
 		snprintf(sentence, size,
-		    "The gateway is asked to abort the run of session %.*s; \"holdfast events --kind "
+		    "The gateway is asked to abort the run of session %s; \"holdfast events --kind "
 		    "'session.*'\" tells what became of it.",
-		    NAME_SHOWN, key);
+		    name);
 		carry_out(supervisor, &actions);
 		break;
 	case -ENODATA:
-		snprintf(sentence, size, "Session %.*s has no run that could be aborted.", NAME_SHOWN, key);
+		snprintf(sentence, size, "Session %s has no run that could be aborted.", name);
 		break;
 	case -EALREADY:
-		snprintf(sentence, size, "Session %.*s is being aborted already.", NAME_SHOWN, key);
+		snprintf(sentence, size, "Session %s is being aborted already.", name);
 		break;
 	default:
 		snprintf(sentence, size,
-		    "No session %.*s is known: \"holdfast sessions --all\" lists those that are.", NAME_SHOWN,
-		    key);
+		    "No session %s is known: \"holdfast sessions --all\" lists those that are.", name);
 	}
 	return result;
 }
@@ -492,10 +315,10 @@ static uint32_t count_running(const struct sessions *sessions)
 void sessions_reply(const struct supervisor *supervisor, uint32_t after, struct control_sessions *reply)
 {
 	const struct sessions *sessions = &supervisor->sessions.sessions;
-	bool has_them = supervisor->machine.alive && sessions->generation == supervisor->machine.generation;
 
 	*reply = (struct control_sessions){.version = CONTROL_VERSION};
-	if (!has_them)
+	reply->code = check_gateway(supervisor, reply->sentence, sizeof(reply->sentence));
+	if (reply->code < 0 || sessions->generation != supervisor->machine.generation)
 		return;
 	reply->known = sessions->table.count;
 	reply->running = count_running(sessions);

@@ -31,6 +31,8 @@
 #define VARIABLES_MAX       1024
 #define HELD_MESSAGES_MAX   8
 #define LEAVING_WORKERS_MAX 8
+#define SESSION_ANSWERS_MAX 32 /* more than are asked for while one is seen to */
+#define SESSION_SHOWN_MAX   81 /* of a key in a sentence */
 
 enum worker_index { WORKER_SENTRY, WORKER_RECORDER, WORKER_RELAY };
 
@@ -137,7 +139,11 @@ struct supervisor {
 		struct sessions sessions;
 		struct loop_timer timer; /* while any is stuck */
 		uint64_t strange;        /* as the sentry counts it */
-		char answer[256];        /* to the last abort: the gateway's own words */
+		char condemned[256];     /* ": agent:main:main, agent:main:other": those of the last verdict */
+		struct session_answer {  /* to an abort */
+			uint64_t serial; /* 0: no answer */
+			char sentence[256]; /* the gateway's own words, or why nobody could be asked */
+		} answers[SESSION_ANSWERS_MAX];
 	} sessions;
 
 	struct {
@@ -358,13 +364,21 @@ void sessions_follow(struct supervisor *supervisor);
 void sessions_sentry_is_new(struct supervisor *supervisor);
 /* MESSAGE_SESSIONS, MESSAGE_ABORTED. */
 void sessions_said(struct supervisor *supervisor, const struct message *message);
-/* Adds ": agent:main:main, agent:main:other" to a sentence: the sessions that condemn the gateway; and as
- * members of the JSON object under way. */
-void sessions_describe(const struct supervisor *supervisor, struct text *text);
-void sessions_write_evidence(const struct supervisor *supervisor, struct text *json);
 /* Returns what sessions_abort() does, with `sentence` for who asked. */
 int sessions_abort_asked(struct supervisor *supervisor, const char *key, char *sentence, size_t size);
 void sessions_reply(const struct supervisor *supervisor, uint32_t after, struct control_sessions *reply);
+
+/* session_words.c */
+/* A key as sentences have it: cut where it is long, with "..." then. `target` holds SESSION_SHOWN_MAX bytes.
+ */
+void session_show(char *target, const char *key);
+/* Records what SESSIONS_TELL says. */
+void sessions_tell(struct supervisor *supervisor, const struct sessions_action *action);
+/* Remembers the names of the sessions that condemn the gateway: they are told longer than it lives. */
+void sessions_name_condemned(struct supervisor *supervisor);
+/* What a verdict for stuck sessions rests on, as members of the JSON object under way, which has room left.
+ */
+void sessions_write_evidence(const struct supervisor *supervisor, struct text *json);
 
 /* channels.c */
 void channels_prepare(struct supervisor *supervisor);
