@@ -22,7 +22,7 @@
 #include "loop/loop.h"
 #include "sentry/link_words.h"
 
-#define LINK_REQUESTS_MAX    4
+#define LINK_REQUESTS_MAX    6
 #define LINK_DENIED_AGAIN_MS (5 * 60 * 1000)
 #define LINK_BACKOFF_MIN_MS  1000
 #define LINK_BACKOFF_MAX_MS  60000
@@ -59,8 +59,8 @@ struct link {
 	bool once;                 /* one attempt: what ends it leaves it LINK_OFF, or LINK_DENIED */
 	void (*changed)(
 	    struct link *link); /* state or last_result; may be NULL; may call link_request and link_stop */
-	/* An event of a run ("agent", "chat"), as it came; the beginning of one that is too long. May be
-	 * NULL. */
+	/* An event of a run or a session ("agent", "chat", "session.tool", "sessions.changed"), as it came;
+	 * the beginning of one that is too long. May be NULL. */
 	void (*event)(struct link *link, const char *text, size_t length);
 	void (*said)(struct link *link,
 	    const char *sentence); /* for people: why the secret is of no use; may be NULL */

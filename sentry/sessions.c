@@ -120,9 +120,10 @@ static void look(struct loop_timer *timer)
 	if (sense->book.unknown_ids != sense->unknown_ids && now_ms - sense->listed_ms >= LIST_MS)
 		sessions_list(sense);
 	sessions_ask(sense, now_ms);
+	sessions_follow_hidden(sense);
 	sense->book.has_news = false;
 	told = tell(sense, now_ms);
-	if (sense->book.running > 0)
+	if (sense->book.running > 0 || sense->book.has_wanted)
 		arm(sense, sense->pace_ms);
 	if (!told)
 		arm(sense, SOON_MS);
@@ -152,10 +153,13 @@ void sessions_sense_link_changed(struct sessions_sense *sense)
 	if (sense->generation == 0 || is_up == sense->is_up)
 		return;
 	sense->is_up = is_up;
-	sense->is_asking = false; /* what was under way has ended with the connection, or is not ours */
+	sense->is_asking = sense->is_subscribing =
+	    false; /* what was under way has ended with the connection, or is not ours */
 	session_book_blind(&sense->book, clock_boot_ms());
 	if (!is_up)
 		return;
+	if (sessions_have_states(sense))
+		sessions_subscribe(sense);
 	sessions_list(sense);
 	arm(sense, SOON_MS);
 }
@@ -210,5 +214,5 @@ void sessions_sense_stop(struct sessions_sense *sense)
 	loop_timer_arm(sense->loop, &sense->timer, 0);
 	log_follow_stop(&sense->log);
 	sense->generation = 0;
-	sense->is_up = sense->is_asking = sense->is_listing = false;
+	sense->is_up = sense->is_asking = sense->is_listing = sense->is_subscribing = false;
 }
