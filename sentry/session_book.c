@@ -243,6 +243,13 @@ static bool begins_run(const struct session_entry *entry, const struct openclaw_
 	return !entry->by_events || event->what != OPENCLAW_PREPARES;
 }
 
+/* What is written is of the run that is there, though nobody saw that begin. */
+static bool writes_hidden(const struct session_entry *entry, const struct openclaw_event *event)
+{
+	return event->is_chat && event->what == OPENCLAW_MOVED && entry->is_hidden && entry->run[0] == '\0' &&
+	       session_entry_runs(entry) && entry->ended_run != hash_bytes(event->run, strlen(event->run));
+}
+
 /* The gateway says that something about a session is not as it was. Where that is not what is known already,
  * it is asked: the runs that come through a channel tell nobody that they begin. */
 static void take_change(struct session_book *book, const struct openclaw_row *row, int64_t now_ms)
@@ -292,9 +299,7 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 		return;
 	if (event.id[0] != '\0')
 		text_copy(book->entries[place].id, sizeof(book->entries[place].id), event.id);
-	/* What is written is of the run that is there, though nobody saw that begin. */
-	if (event.is_chat && event.what == OPENCLAW_MOVED && book->entries[place].is_hidden &&
-	    book->entries[place].run[0] == '\0') {
+	if (writes_hidden(&book->entries[place], &event)) {
 		set_run(book, place, event.run);
 		session_book_moved(book, place, now_ms);
 		book->entries[place].is_unsure = false;

@@ -334,6 +334,11 @@ TEST("a hidden run is no witness by its events; what is written is of it, and it
 	event(TOOL("r1", "c1", "start"));
 	CHECK(look()->waits == SESSION_WAITS_TOOL && !(look()->witnesses & SESSION_WITNESS_EVENTS));
 	event(LIFECYCLE("r1", "end"));
+	event(CHAT("r1", "delta"));
+	CHECK_TEXT(look()->run, "");
+	row(true, false, 100); /* the list lags behind */
+	event(CHAT("r1", "delta"));
+	CHECK_TEXT(look()->run, "");
 	event(LIFECYCLE("r2", "start"));
 	CHECK(!(look()->witnesses & SESSION_WITNESS_EVENTS));
 	event(SESSION_TOOL("r2", "c2", "start")); /* which is for everybody */
