@@ -1,4 +1,4 @@
-/* The events "agent" and "chat": what each says of its run. */
+/* The events "agent", "chat" and "session.tool": what each says of its run; and "sessions.changed". */
 #include <string.h>
 
 #include "base/hash.h"
@@ -49,35 +49,50 @@ static const char *skip_beginning(const char *text, const char *end, bool *is_ch
 	return NULL;
 }
 
-/* To the payload of an event "agent" or "chat". Both versions write its name before its payload. */
-static bool find_payload(const char *text, size_t length, struct json_skim *payload, bool *is_chat)
+enum name { NAME_OTHER, NAME_AGENT, NAME_CHAT, NAME_TOOL, NAME_CHANGED };
+
+static enum name name_of(const struct json_span *value)
+{
+	static const char *const names[] = {[NAME_AGENT] = "agent",
+	    [NAME_CHAT] = "chat",
+	    [NAME_TOOL] = "session.tool",
+	    [NAME_CHANGED] = "sessions.changed"};
+
+	for (size_t i = NAME_AGENT; i <= NAME_CHANGED; i++)
+		if (json_span_is(value, names[i]))
+			return (enum name)i;
+	return NAME_OTHER;
+}
+
+/* To the payload of one of these events. Both versions write its name before its payload. */
+static enum name find_payload(const char *text, size_t length, struct json_skim *payload)
 {
 	struct json_skim frame;
 	struct json_span key, value;
-	bool is_event = false, is_known = false;
-	const char *inside = skip_beginning(text, text + length, is_chat);
+	bool is_event = false, is_chat;
+	enum name name = NAME_OTHER;
+	const char *inside = skip_beginning(text, text + length, &is_chat);
 
 	if (inside != NULL) {
 		inside -= strlen("{\"runId\":\"");
 		json_skim_begin(payload, inside, (size_t)(text + length - inside));
-		return true;
+		return is_chat ? NAME_CHAT : NAME_AGENT;
 	}
 	json_skim_begin(&frame, text, length);
 	while (json_skim_key(&frame, &key)) {
 		if (json_span_is(&key, "payload")) {
 			json_skim_into(&frame, payload);
-			return is_event && is_known;
+			return is_event ? name : NAME_OTHER;
 		}
 		if (!json_skim_value(&frame, &value))
-			return false;
+			return NAME_OTHER;
 		if (json_span_is(&key, "type")) {
 			is_event = json_span_is(&value, "event");
 		} else if (json_span_is(&key, "event")) {
-			*is_chat = json_span_is(&value, "chat");
-			is_known = *is_chat || json_span_is(&value, "agent");
+			name = name_of(&value);
 		}
 	}
-	return false;
+	return NAME_OTHER;
 }
 
 static bool begins(const char *text, const char *end, const char *with)
@@ -235,10 +250,12 @@ bool openclaw_event_read(const char *text, size_t length, struct openclaw_event 
 	    {"data", &payload.data}, {"ts", &payload.ts}, {NULL, NULL}};
 	const struct json_span *says;
 	struct json_skim skim;
+	enum name name = find_payload(text, length, &skim);
 
 	*event = (struct openclaw_event){0};
-	if (!find_payload(text, length, &skim, &event->is_chat))
+	if (name == NAME_OTHER || name == NAME_CHANGED)
 		return false;
+	event->is_chat = name == NAME_CHAT;
 	read_members(&skim, members);
 	payload.cut = event->cut = skim.cut;
 	says = event->is_chat ? &payload.state : &payload.stream;
@@ -252,5 +269,31 @@ bool openclaw_event_read(const char *text, size_t length, struct openclaw_event 
 		read_chat(event, says);
 	else
 		read_agent(event, &payload);
+	event->is_visible =
+	    name == NAME_TOOL || event->what == OPENCLAW_PREPARES || event->what == OPENCLAW_RETRIES;
+	return true;
+}
+
+/* What it says of a session is there twice: as a row, and beside that. */
+bool openclaw_change_read(const char *text, size_t length, struct openclaw_row *row)
+{
+	struct json_span key = {0}, id = {0}, status = {0}, active = {0}, started = {0};
+	const struct member members[] = {{"sessionKey", &key}, {"sessionId", &id}, {"status", &status},
+	    {"hasActiveRun", &active}, {"startedAt", &started}, {NULL, NULL}};
+	struct json_skim skim;
+
+	*row = (struct openclaw_row){0};
+	if (find_payload(text, length, &skim) != NAME_CHANGED)
+		return false;
+	read_members(&skim, members);
+	if (skim.broken || !json_span_text(&key, row->key, sizeof(row->key)) || row->key[0] == '\0')
+		return false;
+	json_span_text(&id, row->id, sizeof(row->id));
+	row->knows_running = json_span_is_string(&status) || json_span_spells(&active, "true") ||
+	                     json_span_spells(&active, "false");
+	row->queued = json_span_is(&status, "queued");
+	row->running =
+	    json_span_is(&status, "running") || (!row->queued && json_span_spells(&active, "true"));
+	row->started_at_ms = read_time(&started);
 	return true;
 }

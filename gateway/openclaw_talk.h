@@ -41,7 +41,8 @@ enum openclaw_what {
 };
 
 struct openclaw_event {
-	bool is_chat; /* event "chat"; else "agent" */
+	bool is_chat;    /* event "chat"; else "agent", or "session.tool" */
+	bool is_visible; /* everybody is told of its run, and not only who asked for its session */
 	bool aborted;
 	bool cut; /* only its beginning was there: what is missing may be in the rest */
 	enum openclaw_what what;
@@ -54,14 +55,20 @@ struct openclaw_event {
 	int64_t ts_ms;                /* the event; 0: not said */
 };
 
-/* Reads an event "agent" or "chat" of one run from a text frame, of which only the beginning may be there.
- * Returns false for everything else. */
+/* Reads an event "agent", "chat" or "session.tool" of one run from a text frame, of which only the beginning
+ * may be there. Returns false for everything else. */
 bool openclaw_event_read(const char *text, size_t length, struct openclaw_event *event);
 
 /* The short way, for the bulk of them: whether the event says nothing but that its run moved (a piece of an
  * answer or of a thought). *run is its id, without quotes, within `text`. Reads no further than that; false
  * proves nothing. */
 bool openclaw_event_run(const char *text, size_t length, struct json_span *run);
+
+struct openclaw_row;
+
+/* Reads an event "sessions.changed", which comes after sessions.subscribe (2026.9.6): the key, and as much of
+ * a row as it says. Returns false for everything else. */
+bool openclaw_change_read(const char *text, size_t length, struct openclaw_row *row);
 
 enum openclaw_line_kind {
 	OPENCLAW_LINE_NOTHING,

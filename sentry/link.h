@@ -59,8 +59,8 @@ struct link {
 	bool once;                 /* one attempt: what ends it leaves it LINK_OFF, or LINK_DENIED */
 	void (*changed)(
 	    struct link *link); /* state or last_result; may be NULL; may call link_request and link_stop */
-	/* An event of a run ("agent", "chat"), as it came; the beginning of one that is too long. May be
-	 * NULL. */
+	/* An event of a run or a session ("agent", "chat", "session.tool", "sessions.changed"), as it came;
+	 * the beginning of one that is too long. May be NULL. */
 	void (*event)(struct link *link, const char *text, size_t length);
 	void (*said)(struct link *link,
 	    const char *sentence); /* for people: why the secret is of no use; may be NULL */

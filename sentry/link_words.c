@@ -23,7 +23,9 @@ static bool begins(const char *text, size_t length, const char *with)
 bool link_frame_is_run_event(const char *text, size_t length)
 {
 	return begins(text, length, "{\"type\":\"event\",\"event\":\"agent\"") ||
-	       begins(text, length, "{\"type\":\"event\",\"event\":\"chat\"");
+	       begins(text, length, "{\"type\":\"event\",\"event\":\"chat\"") ||
+	       begins(text, length, "{\"type\":\"event\",\"event\":\"session.tool\"") ||
+	       begins(text, length, "{\"type\":\"event\",\"event\":\"sessions.changed\"");
 }
 
 static enum link_frame_kind event_kind(const char *name)

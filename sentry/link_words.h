@@ -46,7 +46,7 @@ struct link_hello {
  * large ones. `whole`: `text` is all of it. */
 void link_frame_read(struct link_frame *frame, const char *text, size_t length, bool whole);
 
-/* Whether it is an event of a run, as both versions write them: most of what comes is. */
+/* Whether it is an event of a run or a session, as both versions write them: most of what comes is. */
 bool link_frame_is_run_event(const char *text, size_t length);
 
 /* Reads the payload of the answer to "connect". What is missing gets its default. */

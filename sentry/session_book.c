@@ -19,6 +19,7 @@ void session_book_clear(struct session_book *book)
 		session_table_clear(&book->table);
 	}
 	book->running = 0;
+	book->has_wanted = false;
 	book->watched_ms = book->alive_ms = 0;
 }
 
@@ -167,7 +168,9 @@ void session_book_ended(struct session_book *book, int place, int64_t now_ms)
 void session_book_blind(struct session_book *book)
 {
 	book->alive_ms = 0;
+	book->has_wanted = false; /* the list is read anew */
 	for (uint32_t i = 0; i < book->table.used; i++) {
+		book->entries[i].is_subscribed = false;
 		if (!book->table.places[i].is_taken || !session_entry_runs(&book->entries[i]))
 			continue;
 		begin_silence(book, &book->entries[i]);
@@ -183,6 +186,10 @@ static void begin_tool(struct session_book *book, struct session_entry *entry,
     const struct openclaw_event *event, int64_t now_ms)
 {
 	entry->is_asking = false;
+	/* Told of twice, as "item" and as "tool". */
+	for (uint32_t i = 0; i < entry->tool_count; i++)
+		if (event->item != 0 && entry->tools[i] == event->item)
+			return;
 	if (entry->tool_count < SESSION_BOOK_TOOLS)
 		entry->tools[entry->tool_count++] = event->item;
 	else
@@ -254,9 +261,37 @@ static bool begins_run(const struct session_entry *entry, const struct openclaw_
 	return !entry->by_events || event->what != OPENCLAW_PREPARES;
 }
 
+/* What is written is of the run that is there, though nobody saw that begin. */
+static bool writes_hidden(const struct session_entry *entry, const struct openclaw_event *event)
+{
+	return event->is_chat && event->what == OPENCLAW_MOVED && entry->is_hidden && entry->run[0] == '\0' &&
+	       session_entry_runs(entry) && entry->ended_run != hash_bytes(event->run, strlen(event->run));
+}
+
+/* The gateway says that something about a session is not as it was. Where that is not what is known already,
+ * it is asked: the runs that come through a channel tell nobody that they begin. */
+static void take_change(struct session_book *book, const struct openclaw_row *row, int64_t now_ms)
+{
+	int place = session_table_find(&book->table, row->key);
+	bool runs = row->running || row->queued;
+	struct session_entry *entry;
+
+	if (place < 0 && (runs || !row->knows_running))
+		place = place_of(book, row->key, now_ms);
+	if (place < 0)
+		return;
+	entry = &book->entries[place];
+	if (row->knows_running && runs == session_entry_runs(entry) &&
+	    (row->started_at_ms == 0 || entry->began_real_ms == 0 ||
+	        row->started_at_ms == entry->began_real_ms))
+		return;
+	entry->is_wanted = book->has_wanted = book->has_news = true;
+}
+
 void session_book_event(struct session_book *book, const char *text, size_t length, int64_t now_ms)
 {
 	struct openclaw_event event;
+	struct openclaw_row row;
 	struct json_span run;
 	int place;
 
@@ -272,6 +307,10 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 			return;
 		}
 	}
+	if (openclaw_change_read(text, length, &row)) {
+		take_change(book, &row, now_ms);
+		return;
+	}
 	if (!openclaw_event_read(text, length, &event) || event.key[0] == '\0')
 		return;
 	place = place_of(book, event.key, now_ms);
@@ -279,11 +318,21 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 		return;
 	if (event.id[0] != '\0')
 		text_copy(book->entries[place].id, sizeof(book->entries[place].id), event.id);
+	if (writes_hidden(&book->entries[place], &event)) {
+		set_run(book, place, event.run);
+		session_book_moved(book, place, now_ms);
+		book->entries[place].is_unsure = false;
+		return;
+	}
 	if (strcmp(book->entries[place].run, event.run) != 0 || !book->entries[place].by_events) {
 		if (!begins_run(&book->entries[place], &event))
 			return;
 		begin_run(book, place, &event, now_ms);
+		if (!book->entries[place].is_subscribed) /* it came without being asked for */
+			book->entries[place].is_hidden = false;
 	}
+	if (event.is_visible)
+		book->entries[place].is_hidden = false;
 	follow_run(book, place, &event, now_ms);
 }
 
@@ -440,6 +489,10 @@ static void take_progressless(
 	entry->said_ms = now_ms;
 	entry->own_quiet_ms = line->progress_age_ms >= 0 ? line->progress_age_ms : line->age_ms;
 	entry->queued = line->queue_depth > 0 ? (uint32_t)line->queue_depth : 0;
+	if (strcmp(line->work, "model_call") == 0)
+		entry->is_unsure = false;
+	else if (strcmp(line->work, "tool_call") == 0 && (!entry->by_events || entry->is_hidden))
+		entry->is_unsure = true;
 	if (!line->checking)
 		return;
 	entry->recovery = SESSION_RECOVERY_CHECKING;

@@ -34,6 +34,9 @@ struct session_entry {
 	bool is_asking;        /* a person's approval is awaited */
 	bool has_written_tool; /* its transcript waits for a tool */
 	bool is_gone;          /* the gateway does not have it any more: it leaves once that is told */
+	bool is_wanted;        /* something changed that only the gateway can say: ask it soon */
+	bool is_hidden;        /* its run's events are for those who ask, and not all of them come */
+	bool is_subscribed;    /* they were asked for */
 	bool has_changed;      /* since it was last told */
 	uint32_t tool_count, denials, unlocked; /* denials, unlocked: looks in a row */
 	uint64_t tools[SESSION_BOOK_TOOLS];     /* hashes of their calls' ids */
@@ -56,6 +59,7 @@ struct session_book {
 	int64_t watched_ms, alive_ms; /* the watched clock; the last sign of life, 0: not watched now */
 	uint32_t running;
 	bool has_news;               /* an entry has changed; for the reader to take back */
+	bool has_wanted;             /* an entry may be wanted; the same */
 	uint64_t nonsense;           /* what came with a wrong shape */
 	uint64_t unknown_ids;        /* the log spoke of sessions that are not known */
 	uint16_t runs[SESSIONS_MAX]; /* by hash of the run: a place + 1; 0: none */

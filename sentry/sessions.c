@@ -122,9 +122,10 @@ static void look(struct loop_timer *timer)
 		sessions_list(sense);
 	sense->asked = 0;
 	sessions_ask(sense, now_ms);
+	sessions_follow_hidden(sense);
 	sense->book.has_news = false;
 	told = tell(sense, now_ms);
-	if (sense->book.running > 0)
+	if (sense->book.running > 0 || sense->book.has_wanted)
 		arm(sense, sense->pace_ms);
 	if (!told)
 		arm(sense, SOON_MS);
@@ -154,10 +155,13 @@ void sessions_sense_link_changed(struct sessions_sense *sense)
 	if (sense->generation == 0 || is_up == sense->is_up)
 		return;
 	sense->is_up = is_up;
-	sense->is_asking = false; /* what was under way has ended with the connection, or is not ours */
+	sense->is_asking = sense->is_subscribing =
+	    false; /* what was under way has ended with the connection, or is not ours */
 	session_book_blind(&sense->book);
 	if (!is_up)
 		return;
+	if (sessions_have_states(sense))
+		sessions_subscribe(sense);
 	sessions_list(sense);
 	arm(sense, SOON_MS);
 }
@@ -212,5 +216,5 @@ void sessions_sense_stop(struct sessions_sense *sense)
 	loop_timer_arm(sense->loop, &sense->timer, 0);
 	log_follow_stop(&sense->log);
 	sense->generation = 0;
-	sense->is_up = sense->is_asking = false;
+	sense->is_up = sense->is_asking = sense->is_subscribing = false;
 }

@@ -15,6 +15,8 @@
 #include "sentry/log_follow.h"
 #include "sentry/session_book.h"
 
+#define SESSIONS_PROTOCOL_WITH_STATES 4
+
 struct sessions_sense {
 	struct loop *loop;
 	const struct settings *settings;
@@ -46,6 +48,8 @@ struct sessions_sense {
 	uint64_t strange_told;
 	uint64_t unknown_ids; /* of the book, when the list was last read */
 	char asked_key[SESSION_KEY_MAX];
+	bool is_subscribing, is_unsubscribing; /* a request about one session's events is under way */
+	char subscribing_key[SESSION_KEY_MAX];
 };
 
 /* Members before `book` are set. */
@@ -68,5 +72,15 @@ void sessions_ask(struct sessions_sense *sense, int64_t now_ms);
 void sessions_list(struct sessions_sense *sense);
 void sessions_walk(struct sessions_sense *sense, int64_t now_ms);
 void sessions_receive(struct sessions_sense *sense, int64_t now_ms);
+
+/* Whether the list says what runs: from 2026.9.6 on. */
+static inline bool sessions_have_states(const struct sessions_sense *sense)
+{
+	return sense->link->hello.protocol >= SESSIONS_PROTOCOL_WITH_STATES;
+}
+
+/* Inside: sessions_hidden.c */
+void sessions_subscribe(struct sessions_sense *sense);
+void sessions_follow_hidden(struct sessions_sense *sense);
 
 #endif

@@ -8,23 +8,17 @@
 #include "sentry/tool_work.h"
 #include "sentry/transcript.h"
 
-#define PROTOCOL_WITH_STATES 4 /* from it on the list says what runs */
-#define ASK_TIMEOUT_MS       10000
-#define ASKED_MAX            8 /* sessions a turn: it is the gateway's own loop that answers */
-#define ASK_BYTES            1024
-#define ASKED_AGAIN_MS       30000 /* of one that is far from its timeout */
-#define LIST_ROWS            25    /* 2 kB each in 2026.9.6 */
-#define LIST_ROWS_OLD        200   /* 0.4 kB each in 2026.2.1, which cannot go on from where it was */
-#define LIST_MAX             2000
-#define WALK_MS              5000
-#define WALKED_MAX           16
-#define RECEIVED_PACES       8     /* a sample that is older tells nothing of now */
-#define UNLOCKED_GONE_MS     60000 /* a run without a lock for so long is none */
-
-static bool has_states(const struct sessions_sense *sense)
-{
-	return sense->link->hello.protocol >= PROTOCOL_WITH_STATES;
-}
+#define ASK_TIMEOUT_MS   10000
+#define ASKED_MAX        8 /* sessions a turn: it is the gateway's own loop that answers */
+#define ASK_BYTES        1024
+#define ASKED_AGAIN_MS   30000 /* of one that is far from its timeout */
+#define LIST_ROWS        25    /* 2 kB each in 2026.9.6 */
+#define LIST_ROWS_OLD    200   /* 0.4 kB each in 2026.2.1, which cannot go on from where it was */
+#define LIST_MAX         2000
+#define WALK_MS          5000
+#define WALKED_MAX       16
+#define RECEIVED_PACES   8     /* a sample that is older tells nothing of now */
+#define UNLOCKED_GONE_MS 60000 /* a run without a lock for so long is none */
 
 static int64_t limit_of(const struct sessions_sense *sense, int place)
 {
@@ -74,7 +68,7 @@ static void write_list(const struct sessions_sense *sense, struct text *text)
 	json_write_begin(text, '{');
 	json_write_key(text, "limit");
 	json_write_unsigned(text, sense->list_limit);
-	if (has_states(sense)) {
+	if (sessions_have_states(sense)) {
 		json_write_key(text, "offset");
 		json_write_unsigned(text, sense->list_offset);
 	}
@@ -109,7 +103,7 @@ static int read_rows(struct sessions_sense *sense, const struct link_frame *fram
 			continue;
 		}
 		session_book_row(&sense->book, &row, clock_boot_ms());
-		if (!has_states(sense))
+		if (!sessions_have_states(sense))
 			look_at_lock(sense, row.key, clock_boot_ms());
 	}
 	return count;
@@ -138,7 +132,8 @@ static void list_came(struct link *link, int result, const struct link_frame *fr
 		count = frame->ok ? read_rows(sense, frame) : -1;
 		sense->book.nonsense += count < 0;
 		sense->list_offset += count > 0 ? (uint32_t)count : 0;
-		goes_on = count > 0 && has_states(sense) && has_more(frame) && sense->list_offset < LIST_MAX;
+		goes_on = count > 0 && sessions_have_states(sense) && has_more(frame) &&
+		          sense->list_offset < LIST_MAX;
 	}
 	if (goes_on)
 		read_on(sense);
@@ -149,7 +144,7 @@ void sessions_list(struct sessions_sense *sense)
 	if (sense->is_asking || sense->link->state != LINK_UP)
 		return;
 	sense->list_offset = 0;
-	sense->list_limit = has_states(sense) ? LIST_ROWS : LIST_ROWS_OLD;
+	sense->list_limit = sessions_have_states(sense) ? LIST_ROWS : LIST_ROWS_OLD;
 	sense->listed_ms = clock_boot_ms();
 	sense->unknown_ids = sense->book.unknown_ids;
 	read_on(sense);
@@ -168,6 +163,18 @@ static bool wants_asking(const struct sessions_sense *sense, int place, int64_t 
 		return false;
 	return entry->asked_ms < entry->moved_ms || since_ms >= ASKED_AGAIN_MS ||
 	       quiet_ms >= limit_of(sense, place) / 2;
+}
+
+/* One of which the gateway said that something has changed. */
+static int choose_wanted(struct session_book *book)
+{
+	if (!book->has_wanted)
+		return -1;
+	for (int i = 0; i < (int)book->table.used; i++)
+		if (book->table.places[i].is_taken && book->entries[i].is_wanted)
+			return i;
+	book->has_wanted = false;
+	return -1;
 }
 
 /* The one that was asked about longest ago; else, as a sign of life, the most silent one. */
@@ -194,9 +201,9 @@ static link_answered session_came;
 static void write_question(const struct sessions_sense *sense, int place, struct text *text)
 {
 	json_write_begin(text, '{');
-	json_write_key(text, has_states(sense) ? "key" : "search");
+	json_write_key(text, sessions_have_states(sense) ? "key" : "search");
 	json_write_string(text, sense->book.table.places[place].key);
-	if (!has_states(sense)) {
+	if (!sessions_have_states(sense)) {
 		json_write_key(text, "limit");
 		json_write_integer(text, LIST_ROWS);
 	}
@@ -209,21 +216,25 @@ void sessions_ask(struct sessions_sense *sense, int64_t now_ms)
 	struct text text;
 	int place;
 
-	if (sense->is_asking || !sense->is_up || sense->link->state != LINK_UP || sense->book.running == 0)
+	if (sense->is_asking || !sense->is_up || sense->link->state != LINK_UP)
 		return;
-	place = choose(sense, now_ms);
+	place = choose_wanted(&sense->book);
+	if (place < 0 && sense->book.running > 0)
+		place = choose(sense, now_ms);
 	if (place < 0)
 		return;
 	sense->asked++;
+	sense->book.entries[place].is_wanted = false;
 	sense->book.entries[place].asked_ms = now_ms;
 	text_copy(sense->asked_key, sizeof(sense->asked_key), sense->book.table.places[place].key);
-	if (!has_states(sense))
+	if (!sessions_have_states(sense))
 		look_at_transcript(sense, place, now_ms);
 	text_init(&text, bytes, sizeof(bytes));
 	write_question(sense, place, &text);
-	sense->is_asking = !text.truncated && link_request(sense->link,
-	                                          has_states(sense) ? "sessions.describe" : "sessions.list",
-	                                          bytes, ASK_TIMEOUT_MS, session_came, sense) == 0;
+	sense->is_asking =
+	    !text.truncated &&
+	    link_request(sense->link, sessions_have_states(sense) ? "sessions.describe" : "sessions.list",
+	        bytes, ASK_TIMEOUT_MS, session_came, sense) == 0;
 }
 
 static void read_session(struct sessions_sense *sense, const struct link_frame *frame)
@@ -253,7 +264,7 @@ static void session_came(struct link *link, int result, const struct link_frame 
 	session_book_alive(&sense->book, clock_boot_ms());
 	if (!frame->ok)
 		sense->book.nonsense++;
-	else if (has_states(sense))
+	else if (sessions_have_states(sense))
 		read_session(sense, frame);
 	else if (read_rows(sense, frame) < 0)
 		sense->book.nonsense++;

@@ -23,6 +23,7 @@ class Session:
     def __init__(self, key):
         self.key, self.id = key, str(uuid.uuid4())
         self.run, self.status, self.started_ms = "", "idle", 0
+        self.is_hidden = False  # its events are for those connections only that subscribed to it
         self.abort = "obey"  # or "refuse", "claim" (and do nothing), "deny" (that it runs), "mute"
         self.row = {}        # more of its row
         self.seq = 0
@@ -41,11 +42,15 @@ class Sessions:
         self.seq = 0
         self.before_abort = None  # called once with the session that is looked at right before its abort
         self.is_last_look = False # that is what is asked for now
+        self.subscribed = set()   # keys of sessions whose hidden events are wanted
         self.directory = pathlib.Path(os.environ.get("OPENCLAW_STATE_DIR", ".")) / "agents/main/sessions"
         gateway.heard = self.heard
         gateway.methods.update({"sessions.list": self.list, "chat.send": self.send})
         if protocol > 3:
             gateway.methods.update({"sessions.describe": self.describe, "sessions.abort": self.abort,
+                                    "sessions.subscribe": lambda params: {"subscribed": True},
+                                    "sessions.messages.subscribe": lambda params: self.subscribe(params, True),
+                                    "sessions.messages.unsubscribe": lambda params: self.subscribe(params, False),
                                     "chat.inject": lambda params: {"ok": True}, "send": lambda params: {"ok": True}})
         else:
             gateway.methods.update({name: lambda params: ValueError("unknown method")
@@ -78,8 +83,22 @@ class Sessions:
         self.seq += 1
         self.tell(json.dumps({"type": "event", "event": name, "payload": payload, "seq": self.seq}, separators=(",", ":")))
 
+    def subscribe(self, params, wanted):
+        (self.subscribed.add if wanted else self.subscribed.discard)(params["key"])
+        return {"subscribed": wanted, "key": params["key"]}
+
+    def is_mute(self, session):
+        return session.is_hidden and session.key not in self.subscribed
+
+    def changed(self, session, **more):
+        self.event("sessions.changed", {"sessionKey": session.key, "agentId": "main", **more, "ts": now_ms(),
+                                        "session": self.row(session), "status": self.row(session)["status"],
+                                        "hasActiveRun": session.status != "idle", "startedAt": session.started_ms})
+
     def agent(self, session, stream, data, with_id=False):
         session.seq += 1
+        if self.is_mute(session):
+            return
         payload = {"runId": session.run, "stream": stream, "data": data, "sessionKey": session.key}
         if self.protocol > 3:
             payload["agentId"] = "main"
@@ -88,6 +107,8 @@ class Sessions:
         self.event("agent", {**payload, "seq": session.seq, "ts": now_ms()})
 
     def chat(self, session, state, **more):
+        if self.is_mute(session):
+            return
         self.event("chat", {"runId": session.run, "sessionKey": session.key, "seq": session.seq, "state": state, **more})
 
     def log(self, text, subsystem="diagnostic"):
@@ -138,6 +159,13 @@ class Sessions:
         else:
             self.write_line(session, {"type": "message", "message": {"role": "user", "content": "hello"}})
             self.lock(session)
+        return session
+
+    def hang_hidden(self, name):
+        """The same, of a run that came through a channel."""
+        self.of(name).is_hidden = True
+        session = self.hang(name)
+        self.changed(session, phase="start", runId=session.run)
         return session
 
     def word(self, name, text="word "):

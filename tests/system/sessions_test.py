@@ -230,6 +230,31 @@ def hidden_stream(place):
     home.wait_session("recovered", "writes")
     expect_equal(home.trail("writes"), ["stuck", "aborted", "recovered"], "what was told of it")
     model.end()
+
+
+@test("a run that came through a channel is found by a change; it is judged by the gateway's log, and not by events that do not come")
+def hidden(place):
+    home = SessionHome(place)
+    home.place.wait_for(lambda: home.asked("sessions.subscribe"), "subscription to changes", LATE_S)
+    lists = len(home.asked("sessions.list"))
+    home.do('hang_hidden("hung")', 'hang_hidden("moves")')
+    home.wait_state(hung="running", moves="running")
+    place.wait_for(lambda: {ask["params"]["key"] for ask in home.asked("sessions.messages.subscribe")} ==
+                   {AGENT + "hung", AGENT + "moves"}, "subscriptions to both", LATE_S)
+    home.do('word("moves")')
+    place.wait_for(lambda: home.sessions()["hung"]["quietMs"] > TOOL_S * 1000, "a long silence", LATE_S)
+    expect_equal(home.session_events(), [], "what was told of hidden runs without the log")
+    home.do('log_stalled("hung")')
+    stuck = home.wait_session("stuck", "hung")
+    expect_equal((stuck["evidence"]["waits"], stuck["evidence"]["own_quiet_ms"], sorted(stuck["evidence"]["witnesses"])),
+                 ("model", 400000, ["list", "log"]), "evidence")
+    home.wait_session("recovered", "hung")
+    expect_equal(len(home.aborts("hung")), 1, "aborts")
+    place.wait_for(lambda: [ask["params"]["key"] for ask in home.asked("sessions.messages.unsubscribe")] == [AGENT + "hung"],
+                   "subscription that is taken back", LATE_S)
+    expect_equal(len(home.asked("sessions.list")), lists, "lists that were read")
+    expect_equal(len(home.asked("sessions.subscribe")), 1, "subscriptions to changes")
+    home.expect_touched("hung")
     home.expect_same_gateway()
 
 

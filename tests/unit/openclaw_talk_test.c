@@ -202,6 +202,70 @@ TEST("what is said within a text or an argument is not the event's own")
 	CHECK_TEXT(event.run, RUN);
 }
 
+TEST("a tool's event for who asked for changes is an event of its run: the same call, by the same id")
+{
+	uint64_t item;
+
+	given_frame("session.tool",
+	    "\"stream\":\"tool\",\"data\":{\"phase\":\"start\",\"name\":\"write\",\"toolCallId\":\"call_1\","
+	    "\"args\":{\"phase\":\"result\"}},\"sessionKey\":\"agent:main:a\",\"status\":\"running\"");
+	CHECK(when_read(large) && event.what == OPENCLAW_TOOL_BEGAN && event.is_visible && !event.is_chat);
+	CHECK_TEXT(event.tool, "write");
+	CHECK_TEXT(event.key, "agent:main:a");
+	item = event.item;
+	CHECK(
+	    what_of(
+	        "\"stream\":\"item\",\"data\":{\"itemId\":\"tool:call_1\",\"toolCallId\":\"call_1\",\"kind\":"
+	        "\"tool\",\"phase\":\"start\"}") == OPENCLAW_TOOL_BEGAN);
+	CHECK(event.item == item && item != 0 && !event.is_visible);
+	given_frame("session.tool",
+	    "\"stream\":\"tool\",\"data\":{\"phase\":\"input_delta\",\"toolCallId\":\"call_1\"}");
+	CHECK(when_read(large) && event.what == OPENCLAW_MOVED);
+	given_frame(
+	    "session.tool", "\"stream\":\"tool\",\"data\":{\"phase\":\"result\",\"toolCallId\":\"call_1\"}");
+	CHECK(when_read(large) && event.what == OPENCLAW_TOOL_ENDED && event.item == item);
+}
+
+#define CHANGED(payload)                                                                                     \
+	"{\"type\":\"event\",\"event\":\"sessions.changed\",\"payload\":{" payload "},\"seq\":3}"
+
+static bool when_change_read(const char *text, struct openclaw_row *row)
+{
+	return openclaw_change_read(text, strlen(text), row);
+}
+
+TEST("a change says of which session, and as much of it as it knows")
+{
+	static const char *const others[] = {"", "{}", CHANGED("\"session\":{\"key\":\"agent:main:a\"}"),
+	    CHANGED("\"sessionKey\":\"\""), CHANGED("\"sessionKey\":7"),
+	    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":{\"runId\":\"a\",\"sessionKey\":\"b\"}}",
+	    "{\"type\":\"res\",\"event\":\"sessions.changed\",\"payload\":{\"sessionKey\":\"b\"}}"};
+	const char *text =
+	    CHANGED("\"sessionKey\":\"agent:main:a\",\"phase\":\"start\",\"runId\":\"r\",\"ts\":3,"
+	            "\"session\":{\"key\":\"agent:main:b\",\"status\":\"done\"},\"sessionId\":\"id-1\","
+	            "\"status\":\"running\",\"hasActiveRun\":true,\"startedAt\":1796079961512");
+	struct openclaw_row row;
+
+	CHECK(when_change_read(text, &row) && row.knows_running && row.running && !row.queued);
+	CHECK(row.started_at_ms == 1796079961512);
+	CHECK_TEXT(row.key, "agent:main:a");
+	CHECK_TEXT(row.id, "id-1");
+	CHECK(!when_read(text));
+	for (size_t length = 0; length < strlen(text); length++)
+		if (openclaw_change_read(text, length, &row))
+			CHECK(strcmp(row.key, "agent:main:a") == 0 && (!row.knows_running || row.running));
+	CHECK(when_change_read(
+	          CHANGED("\"sessionKey\":\"a\",\"status\":\"done\",\"hasActiveRun\":false"), &row) &&
+	      row.knows_running && !row.running);
+	CHECK(when_change_read(
+	          CHANGED("\"sessionKey\":\"a\",\"status\":\"queued\",\"hasActiveRun\":true"), &row) &&
+	      row.queued && !row.running);
+	CHECK(when_change_read(CHANGED("\"sessionKey\":\"a\",\"reason\":\"delete\""), &row) &&
+	      !row.knows_running);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		CHECK(!when_change_read(others[i], &row));
+}
+
 TEST("no other frame is an event of a run")
 {
 	static const char *const frames[] = {"", "{}", "[]", "agent",
