@@ -186,6 +186,15 @@ async def ask_model():
         pass
 gateway.asking = later(ask_model())
 """
+SOME_WORK = "while :; do i=0; while [ $i -lt 6000 ]; do i=$((i + 1)); done; sleep 0.2; done"
+TOOLS = ("tool-0", "tool-1", "tool-2")
+WORK_IN_TURN = """\
+async def work_in_turn():
+    for place in range(3):
+        gateway.model.work(f"tool-{place}", %r)
+        await asyncio.sleep(0.4)
+gateway.working = later(work_in_turn())
+"""
 
 
 class Model:
@@ -220,15 +229,18 @@ def hidden_stream(place):
     timeout_s = SESSION_S * 2
     home = SessionHome(place, gateway={"sessionTimeout": f"{timeout_s}s"})
     model = Model()
-    home.order(ASK_MODEL % (model.port, PROMPT), "gateway.model.hang('writes')")
+    # The work of a tool moves its session, and is no answer that somebody receives; one or another moves at any time.
+    home.order(ASK_MODEL % (model.port, PROMPT), "gateway.model.hang('writes')", WORK_IN_TURN % SOME_WORK)
     expect(model.asked.wait(LATE_S), "no prompt came")
-    home.wait_state(writes="running")
+    home.wait_state(writes="running", **dict.fromkeys(TOOLS, "running"))
     steady(lambda: not home.aborts() and not home.session_events(), "judged while it is answered", timeout_s * 2.5)
     model.hangs.set()
     stuck = home.wait_session("stuck", "writes")
     expect(stuck["evidence"]["quiet_ms"] >= timeout_s * 1000, stuck)
     home.wait_session("recovered", "writes")
     expect_equal(home.trail("writes"), ["stuck", "aborted", "recovered"], "what was told of it")
+    home.expect_touched("writes")
+    home.do(*(f'of("{name}").process.kill()' for name in TOOLS))
     model.end()
 
 
