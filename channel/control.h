@@ -66,6 +66,7 @@ struct control_health {
 	uint32_t slow_listeners;
 	char failing[160], said[160];
 	uint64_t tree_bytes, limit_bytes, room_bytes;
+	uint32_t stuck_sessions;
 	uint32_t processes, orphan_count;
 	uint64_t orphan_bytes;
 	struct {

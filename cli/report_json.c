@@ -78,6 +78,7 @@ static void write_health(struct text *text, const struct control_health *health)
 	member_optional(text, "memoryBytes", health->tree_bytes);
 	member_optional(text, "memoryLimitBytes", health->limit_bytes);
 	member_optional(text, "memoryLeftBytes", health->room_bytes);
+	member_number(text, "stuckSessions", health->stuck_sessions);
 	member_number(text, "processes", health->processes);
 	write_orphans(text, health);
 	json_write_end(text, '}');

@@ -155,6 +155,18 @@ static void print_health(const struct control_reply *reply)
 		line("it says", health->said);
 }
 
+static void print_sessions(const struct control_health *health)
+{
+	char sentence[LINE_MAX_BYTES];
+
+	if (health->stuck_sessions == 0)
+		return;
+	snprintf(sentence, sizeof(sentence), "%u session%s stuck: \"holdfast sessions\" lists %s",
+	    health->stuck_sessions, health->stuck_sessions == 1 ? " is" : "s are",
+	    health->stuck_sessions == 1 ? "it" : "them");
+	line("sessions", sentence);
+}
+
 static void print_processes(const struct control_reply *reply)
 {
 	const struct control_health *health = &reply->health;
@@ -246,6 +258,7 @@ void report_text(const struct control_reply *reply, const struct settings *setti
 		    reply->incident, reply->incident);
 	print_gateway(reply);
 	print_health(reply);
+	print_sessions(&reply->health);
 	print_processes(reply);
 	print_supervisor(reply);
 	print_records(reply, settings);

@@ -17,20 +17,6 @@ struct listing {
 	struct control_session sessions[SESSIONS_MAX];
 };
 
-/* Whether there is a list to be had. Returns 0, or a negative errno with *why. */
-static int check_gateway(const struct control_reply *reply, struct error *why)
-{
-	if (strcmp(reply->gateway.kind, "generic") == 0)
-		return error_set(why, -EOPNOTSUPP, "Sessions are known of an OpenClaw gateway only.");
-	if (reply->gateway.pid == 0)
-		return error_set(why, -ESRCH,
-		    "No gateway is running, and so no session (its state is \"%s\"): \"holdfast status\" "
-		    "says "
-		    "more.",
-		    reply->state);
-	return 0;
-}
-
 static int fetch(const struct settings *settings, struct listing *listing, struct error *why)
 {
 	uint32_t after = 0;
@@ -61,18 +47,12 @@ int run_sessions(struct invocation *invocation)
 	static struct settings settings;
 	static struct listing listing; /* large */
 	static const struct control_sessions nothing;
-	const struct control_request look = {.version = CONTROL_VERSION, .verb = CONTROL_STATUS};
-	struct control_reply reply;
 	struct error why;
 	int status = locate(invocation, &settings);
 
 	if (status != 0)
 		return status;
-	status = ask(&settings, &look, &reply, &why);
-	if (status == EXIT_DONE && check_gateway(&reply, &why) < 0)
-		status = EXIT_FAILED;
-	if (status == EXIT_DONE)
-		status = fetch(&settings, &listing, &why);
+	status = fetch(&settings, &listing, &why);
 	report_sort_sessions(listing.sessions, listing.count);
 	if (status != EXIT_DONE && invocation->json)
 		report_sessions_json(&nothing, NULL, 0, why.text);

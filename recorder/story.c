@@ -52,6 +52,11 @@ static bool is_down(const struct event_row *row)
 	return unanswered != NULL && unanswered->type == JSON_NUMBER && unanswered->number > 0;
 }
 
+static bool is_for_sessions(const struct event_row *row)
+{
+	return is(row, "gateway.condemned") && member_of(row, "threshold") != NULL;
+}
+
 bool story_missing(const struct story *story, char *sentence, size_t size)
 {
 	const struct json_value *missing = member_of(&story->autopsy, "missing");
@@ -64,7 +69,7 @@ bool story_missing(const struct story *story, char *sentence, size_t size)
 
 static void take(struct story *story, const struct event_row *row)
 {
-	int rank = advice_rank(row->kind);
+	int rank = advice_rank(is_for_sessions(row) ? ADVICE_STUCK_SESSIONS : row->kind);
 
 	if (story->count < STORY_FIRST_MAX)
 		story->first[story->count] = *row;

@@ -82,6 +82,7 @@ void judgement_tell(const char *evidence, void (*say)(void *context, const char 
 
 /* Advice by the kind of an event: its rank (lower ranks are more telling) or -1, and the sentence of a rank.
  */
+#define ADVICE_STUCK_SESSIONS "gateway.condemned for its sessions"
 int advice_rank(const char *kind);
 const char *advice_sentence(int rank);
 

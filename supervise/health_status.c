@@ -50,6 +50,8 @@ void health_status(const struct supervisor *supervisor, struct control_health *s
 	    .queue = -1, .loop_delay_p99_ms = -1, .loop_delay_max_ms = -1, .loop_utilization_permille = -1};
 	if (!supervisor->machine.alive)
 		return;
+	if (supervisor->sessions.sessions.generation == generation)
+		status->stuck_sessions = supervisor->sessions.sessions.stuck;
 	if (supervisor->health.orphans_look.generation == generation)
 		status_of_orphans(&supervisor->health.orphans_look, status);
 	if (supervisor->health.figures.generation == generation)

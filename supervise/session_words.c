@@ -109,10 +109,10 @@ void sessions_write_evidence(const struct supervisor *supervisor, struct text *j
 	const struct sessions *sessions = &supervisor->sessions.sessions;
 	uint32_t left_out = 0;
 
+	write_number(json, "threshold", sessions->settings->threshold);
 	if (sessions->stuck == 0) /* of an earlier life's verdict the sessions are not known any more */
 		return;
 	write_number(json, "stuck", sessions->stuck);
-	write_number(json, "threshold", sessions->settings->threshold);
 	json_write_key(json, "sessions");
 	json_write_begin(json, '[');
 	for (uint32_t i = 0; i < sessions->table.used; i++) {

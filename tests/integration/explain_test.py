@@ -320,6 +320,10 @@ def sessions_that_caused_a_restart_are_named(directory):
         supervisor.wait_until_acknowledged()
         told = explain(state).stdout
         check("agent:main:a, agent:main:b, agent:main:c." in told, told)
+        told = " ".join(told.split())
+        for part in ("holdfast events --kind 'session.*'", "provider", "gateway.sessions"):
+            check(part in told, f"{part!r} is not in the advice: {told}")
+        check("makers of the gateway" not in told, "and not the advice for any other verdict")
         supervisor.finish()
 
 

@@ -222,6 +222,25 @@ TEST("condemned, and killed before that was said: it is said again before the ga
 	CHECK(machine.history.attempts[RESTART_HANG] == 1 && machine.history.attempts[RESTART_CRASH] == 0);
 }
 
+TEST("condemned for stuck sessions: how many they were is said to the start of the next gateway, in another life too")
+{
+	for (int lives = 0; lives < 2; lives++) {
+		given_a_running_gateway();
+		step((struct supervision_event){
+		    .type = ON_CONDEMNED, .reason = REASON_STUCK_SESSIONS, .value = 3});
+		CHECK(recorded(RECORD_STOPPING)->reason_value == 3 && machine.reason_value == 3);
+		if (lives == 1) {
+			when_the_next_life_begins(100);
+			when(ON_ADOPTED);
+			CHECK(recorded(RECORD_CONDEMNED)->reason_value == 3);
+			CHECK(recorded(RECORD_STOPPING)->reason_value == 3 && machine.reason_value == 3);
+		}
+		when_it_ends(EXIT_CODE, 0);
+		when(ON_SPAWNED);
+		CHECK(records(RECORD_STARTED, REASON_STUCK_SESSIONS) && recorded(RECORD_STARTED)->reason_value == 3);
+	}
+}
+
 TEST("condemned, and then a person wanted it ended: the next life does so for the person")
 {
 	given_a_running_gateway();
