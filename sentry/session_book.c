@@ -90,7 +90,7 @@ static void count(struct session_book *book, int place, bool ran, int64_t now_ms
 }
 
 /* A new place is another session's from now on; whoever left it must not be found by its run. */
-static int place_of(struct session_book *book, const char *key, int64_t now_ms)
+int session_book_place(struct session_book *book, const char *key, int64_t now_ms)
 {
 	bool is_new;
 	int place = session_table_add(&book->table, key, now_ms, &is_new);
@@ -186,10 +186,9 @@ static void begin_tool(struct session_book *book, struct session_entry *entry,
     const struct openclaw_event *event, int64_t now_ms)
 {
 	entry->is_asking = false;
-	/* Told of twice, as "item" and as "tool". */
 	for (uint32_t i = 0; i < entry->tool_count; i++)
 		if (event->item != 0 && entry->tools[i] == event->item)
-			return;
+			return; /* told of twice, as "item" and as "tool" */
 	if (entry->tool_count < SESSION_BOOK_TOOLS)
 		entry->tools[entry->tool_count++] = event->item;
 	else
@@ -261,33 +260,6 @@ static bool begins_run(const struct session_entry *entry, const struct openclaw_
 	return !entry->by_events || event->what != OPENCLAW_PREPARES;
 }
 
-/* What is written is of the run that is there, though nobody saw that begin. */
-static bool writes_hidden(const struct session_entry *entry, const struct openclaw_event *event)
-{
-	return event->is_chat && event->what == OPENCLAW_MOVED && entry->is_hidden && entry->run[0] == '\0' &&
-	       session_entry_runs(entry) && entry->ended_run != hash_bytes(event->run, strlen(event->run));
-}
-
-/* The gateway says that something about a session is not as it was. Where that is not what is known already,
- * it is asked: the runs that come through a channel tell nobody that they begin. */
-static void take_change(struct session_book *book, const struct openclaw_row *row, int64_t now_ms)
-{
-	int place = session_table_find(&book->table, row->key);
-	bool runs = row->running || row->queued;
-	struct session_entry *entry;
-
-	if (place < 0 && (runs || !row->knows_running))
-		place = place_of(book, row->key, now_ms);
-	if (place < 0)
-		return;
-	entry = &book->entries[place];
-	if (row->knows_running && runs == session_entry_runs(entry) &&
-	    (row->started_at_ms == 0 || entry->began_real_ms == 0 ||
-	        row->started_at_ms == entry->began_real_ms))
-		return;
-	entry->is_wanted = book->has_wanted = book->has_news = true;
-}
-
 void session_book_event(struct session_book *book, const char *text, size_t length, int64_t now_ms)
 {
 	struct openclaw_event event;
@@ -308,17 +280,17 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 		}
 	}
 	if (openclaw_change_read(text, length, &row)) {
-		take_change(book, &row, now_ms);
+		session_book_change(book, &row, now_ms);
 		return;
 	}
 	if (!openclaw_event_read(text, length, &event) || event.key[0] == '\0')
 		return;
-	place = place_of(book, event.key, now_ms);
+	place = session_book_place(book, event.key, now_ms);
 	if (place < 0)
 		return;
 	if (event.id[0] != '\0')
 		text_copy(book->entries[place].id, sizeof(book->entries[place].id), event.id);
-	if (writes_hidden(&book->entries[place], &event)) {
+	if (session_book_writes_hidden(book, place, &event)) {
 		set_run(book, place, event.run);
 		session_book_moved(book, place, now_ms);
 		book->entries[place].is_unsure = false;
@@ -359,7 +331,7 @@ static void denied(struct session_book *book, int place, int64_t now_ms)
 
 void session_book_row(struct session_book *book, const struct openclaw_row *row, int64_t now_ms)
 {
-	int place = place_of(book, row->key, now_ms);
+	int place = session_book_place(book, row->key, now_ms);
 	struct session_entry *entry;
 	int64_t began_real_ms;
 	bool ran;
@@ -392,6 +364,7 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 	/* Another run than the one that was listed before, and nobody saw it begin. */
 	if (entry->began_real_ms != 0 && entry->began_real_ms != began_real_ms) {
 		session_book_ended(book, place, now_ms);
+		entry->is_unsure = true;
 		ran = false;
 	}
 	entry->is_listed = row->running;
@@ -489,10 +462,7 @@ static void take_progressless(
 	entry->said_ms = now_ms;
 	entry->own_quiet_ms = line->progress_age_ms >= 0 ? line->progress_age_ms : line->age_ms;
 	entry->queued = line->queue_depth > 0 ? (uint32_t)line->queue_depth : 0;
-	if (strcmp(line->work, "model_call") == 0)
-		entry->is_unsure = false;
-	else if (strcmp(line->work, "tool_call") == 0 && (!entry->by_events || entry->is_hidden))
-		entry->is_unsure = true;
+	session_book_works(entry, line->work);
 	if (!line->checking)
 		return;
 	entry->recovery = SESSION_RECOVERY_CHECKING;

@@ -96,6 +96,9 @@ void session_book_work(struct session_book *book, int place, const struct tool_w
 /* It moved, by a sign that is not an event of its own. */
 void session_book_moved(struct session_book *book, int place, int64_t now_ms);
 
+/* The gateway says that a session has changed: an event "sessions.changed". */
+void session_book_change(struct session_book *book, const struct openclaw_row *row, int64_t now_ms);
+
 static inline bool session_entry_runs(const struct session_entry *entry)
 {
 	return entry->by_events || entry->is_listed || entry->is_queued || entry->is_locked;
@@ -111,6 +114,13 @@ int64_t session_book_quiet_ms(const struct session_book *book, int place);
 
 /* The supervisor knows how it is. */
 void session_book_told(struct session_book *book, int place, int64_t now_ms);
+
+/* Inside. A place of the session's, or -1; whether an event shows which run it is that is at work unseen;
+ * what its run is at, by the gateway's log. */
+int session_book_place(struct session_book *book, const char *key, int64_t now_ms);
+bool session_book_writes_hidden(
+    const struct session_book *book, int place, const struct openclaw_event *event);
+void session_book_works(struct session_entry *entry, const char *work);
 
 void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look);
 
