@@ -43,7 +43,7 @@ static uint32_t bucket_of(const char *run, size_t length)
 	return (uint32_t)(hash ^ hash >> 32) % SESSIONS_MAX;
 }
 
-static int find_run(const struct session_book *book, const char *run, size_t length)
+int session_book_find_run(const struct session_book *book, const char *run, size_t length)
 {
 	for (uint16_t at = book->runs[bucket_of(run, length)]; at != 0; at = book->entries[at - 1].next_run) {
 		const struct session_entry *entry = &book->entries[at - 1];
@@ -76,7 +76,7 @@ static void set_run(struct session_book *book, int place, const char *run)
 
 /* --- Moves. --- */
 
-static void changed(struct session_book *book, struct session_entry *entry)
+void session_book_changed(struct session_book *book, struct session_entry *entry)
 {
 	entry->has_changed = book->has_news = true;
 }
@@ -99,7 +99,7 @@ int session_book_place(struct session_book *book, const char *key, int64_t now_m
 		return place;
 	set_run(book, place, "");
 	book->entries[place] = (struct session_entry){0};
-	changed(book, &book->entries[place]);
+	session_book_changed(book, &book->entries[place]);
 	return place;
 }
 
@@ -145,7 +145,7 @@ static void begin_run(
 	entry->ended_run = 0;
 	entry->began_real_ms = 0;
 	entry->denials = entry->queued = 0;
-	changed(book, entry);
+	session_book_changed(book, entry);
 	session_book_moved(book, place, now_ms);
 	count(book, place, ran, now_ms);
 }
@@ -160,7 +160,7 @@ void session_book_ended(struct session_book *book, int place, int64_t now_ms)
 	entry->by_events = entry->is_listed = entry->is_queued = entry->is_locked = entry->is_asking = false;
 	entry->is_unsure = false;
 	entry->began_real_ms = 0;
-	changed(book, entry);
+	session_book_changed(book, entry);
 	session_book_moved(book, place, now_ms);
 	count(book, place, ran, now_ms);
 }
@@ -176,7 +176,7 @@ void session_book_blind(struct session_book *book)
 		begin_silence(book, &book->entries[i]);
 		book->entries[i].is_unsure = true;
 		book->entries[i].is_asking = false; /* who was asked may have answered */
-		changed(book, &book->entries[i]);
+		session_book_changed(book, &book->entries[i]);
 	}
 }
 
@@ -196,7 +196,7 @@ static void begin_tool(struct session_book *book, struct session_entry *entry,
 	if (entry->tool_count == 1)
 		entry->tool_began_ms = now_ms;
 	text_copy(entry->tool, sizeof(entry->tool), event->tool);
-	changed(book, entry);
+	session_book_changed(book, entry);
 }
 
 static void end_tool(
@@ -211,7 +211,7 @@ static void end_tool(
 	entry->tools[at] = entry->tools[--entry->tool_count];
 	if (entry->tool_count == 0)
 		forget_tools(entry);
-	changed(book, entry);
+	session_book_changed(book, entry);
 }
 
 static void follow_run(
@@ -230,14 +230,14 @@ static void follow_run(
 	case OPENCLAW_ASKED:
 	case OPENCLAW_ANSWERED:
 		entry->is_asking = event->what == OPENCLAW_ASKED;
-		changed(book, entry);
+		session_book_changed(book, entry);
 		break;
 	case OPENCLAW_BEGAN: /* a first time, or another attempt of the same run */
 		entry->began_real_ms = event->started_at_ms;
 		break;
 	case OPENCLAW_KEEPS_HOUSE:
 		entry->is_unsure = true;
-		changed(book, entry);
+		session_book_changed(book, entry);
 		break;
 	case OPENCLAW_ENDED:
 		entry->ended_run = hash_bytes(event->run, strlen(event->run));
@@ -271,7 +271,7 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 	/* Nearly every event is another word of an answer: of a run that is known, no more than that is read.
 	 */
 	if (openclaw_event_run(text, length, &run)) {
-		place = find_run(book, run.bytes, run.length);
+		place = session_book_find_run(book, run.bytes, run.length);
 		if (place >= 0) {
 			session_book_moved(book, place, now_ms);
 			/* It is the model that speaks. */
@@ -319,7 +319,7 @@ static void denied(struct session_book *book, int place, int64_t now_ms)
 		bool ran = session_entry_runs(entry);
 
 		entry->is_listed = entry->is_queued = false;
-		changed(book, entry);
+		session_book_changed(book, entry);
 		count(book, place, ran, now_ms);
 	}
 	if (!entry->by_events)
@@ -356,7 +356,7 @@ void session_book_row(struct session_book *book, const struct openclaw_row *row,
 		return;
 	if (entry->is_listed != row->running || entry->is_queued != row->queued ||
 	    entry->began_real_ms != began_real_ms)
-		changed(book, entry);
+		session_book_changed(book, entry);
 	if (!ran) { /* it began before anybody listened */
 		begin_silence(book, entry);
 		entry->is_unsure = true;
@@ -399,7 +399,7 @@ void session_book_transcript(
 		session_book_moved(book, place, now_ms);
 	entry->transcript_bytes = transcript->bytes;
 	if (entry->is_locked != transcript->is_locked || has_tool != entry->has_written_tool)
-		changed(book, entry);
+		session_book_changed(book, entry);
 	entry->unlocked = transcript->is_locked ? 0 : entry->unlocked + 1;
 	entry->was_locked |= transcript->is_locked;
 	entry->is_locked = transcript->is_locked;
@@ -444,68 +444,6 @@ void session_book_forget(struct session_book *book, int place, int64_t now_ms)
 {
 	session_book_ended(book, place, now_ms);
 	book->entries[place].is_gone = true;
-}
-
-/* --- The log. --- */
-
-static int find_id(const struct session_book *book, const char *id)
-{
-	for (uint32_t i = 0; *id != '\0' && i < book->table.used; i++)
-		if (book->table.places[i].is_taken && strcmp(book->entries[i].id, id) == 0)
-			return (int)i;
-	return -1;
-}
-
-static void take_progressless(
-    struct session_book *book, struct session_entry *entry, const struct openclaw_line *line, int64_t now_ms)
-{
-	entry->said_ms = now_ms;
-	entry->own_quiet_ms = line->progress_age_ms >= 0 ? line->progress_age_ms : line->age_ms;
-	entry->queued = line->queue_depth > 0 ? (uint32_t)line->queue_depth : 0;
-	session_book_works(entry, line->work);
-	if (!line->checking)
-		return;
-	entry->recovery = SESSION_RECOVERY_CHECKING;
-	entry->recovery_ms = now_ms;
-	changed(book, entry);
-}
-
-void session_book_line(struct session_book *book, const char *text, size_t length, int64_t now_ms)
-{
-	struct openclaw_line line;
-	int place;
-
-	if (!openclaw_line_read(text, length, &line))
-		return;
-	place = line.run[0] != '\0' ? find_run(book, line.run, strlen(line.run)) : -1;
-	if (place < 0)
-		place = find_id(book, line.id);
-	if (place < 0) {
-		book->unknown_ids += line.id[0] != '\0';
-		return;
-	}
-	switch (line.kind) {
-	case OPENCLAW_LINE_PROGRESSLESS:
-		/* The line names the session by its id; what follows the key is only read behind the key that
-		 * belongs to it. */
-		if (openclaw_line_fits(&line, book->table.places[place].key))
-			take_progressless(book, &book->entries[place], &line, now_ms);
-		break;
-	case OPENCLAW_LINE_RECOVERY:
-	case OPENCLAW_LINE_RECOVERY_OUTCOME:
-		if (!openclaw_line_fits(&line, book->table.places[place].key))
-			break;
-		book->entries[place].recovery = SESSION_RECOVERY_CLAIMED;
-		book->entries[place].recovery_ms = now_ms;
-		changed(book, &book->entries[place]);
-		break;
-	case OPENCLAW_LINE_RUN_TIMEOUT:
-	case OPENCLAW_LINE_FAILOVER:
-		session_book_moved(book, place, now_ms);
-		break;
-	default:
-		break;
-	}
 }
 
 void session_book_told(struct session_book *book, int place, int64_t now_ms)

@@ -124,4 +124,8 @@ void session_book_works(struct session_entry *entry, const char *work);
 
 void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look);
 
+/* Inside: it is to be told; and the place whose run this is, or -1. */
+void session_book_changed(struct session_book *book, struct session_entry *entry);
+int session_book_find_run(const struct session_book *book, const char *run, size_t length);
+
 #endif
