@@ -170,7 +170,7 @@ static int result_in(const struct nlmsghdr *header, int otherwise)
 }
 
 /* Returns 1 when that was all, 0 when more is to come, or a negative errno. */
-static int read_messages(struct sample *sample, const struct nlmsghdr *header, int length)
+static int read_messages(struct sample *sample, const struct nlmsghdr *header, uint32_t length)
 {
 	for (; NLMSG_OK(header, length); header = NLMSG_NEXT(header, length)) {
 		if (header->nlmsg_type == NLMSG_DONE)
@@ -179,8 +179,10 @@ static int read_messages(struct sample *sample, const struct nlmsghdr *header, i
 			return result_in(header, -EBADMSG);
 		if (header->nlmsg_type == TCPDIAG_GETSOCK)
 			look_at(sample, header);
+		if (NLMSG_ALIGN(header->nlmsg_len) >= length)
+			return 0;
 	}
-	return length <= 0 ? 0 : -EBADMSG;
+	return -EBADMSG; /* a message that is cut */
 }
 
 static int wait_for_more(const struct sample *sample, int fd)
@@ -201,7 +203,7 @@ static int dump(struct sample *sample, int fd)
 		ssize_t length = world_recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
 
 		if (length > 0)
-			result = read_messages(sample, (const struct nlmsghdr *)answer, (int)length);
+			result = read_messages(sample, (const struct nlmsghdr *)answer, (uint32_t)length);
 		else if (length == 0 || errno == EAGAIN)
 			result = wait_for_more(sample, fd);
 		else if (errno != EINTR)
