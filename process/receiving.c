@@ -5,7 +5,6 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -141,43 +140,49 @@ static void look_at(struct sample *sample, const struct nlmsghdr *header)
 
 /* --- The kernel's table. --- */
 
-static int ask(int fd, uint8_t family)
+/* The older of the two questions: its answer has both families in one walk through the kernel's table, which
+ * is most of what this costs. */
+static int ask(int fd)
 {
 	const struct {
 		struct nlmsghdr header;
-		struct inet_diag_req_v2 request;
+		struct inet_diag_req request;
 	} question = {{.nlmsg_len = sizeof(question),
-	                  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+	                  .nlmsg_type = TCPDIAG_GETSOCK,
 	                  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-	                  .nlmsg_seq = family},
-	    {.sdiag_family = family,
-	        .sdiag_protocol = IPPROTO_TCP,
+	                  .nlmsg_seq = 1},
+	    {.idiag_family = AF_INET,
 	        .idiag_ext = 1 << (INET_DIAG_INFO - 1),
 	        .idiag_states = 1 << ESTABLISHED | 1 << LISTENING}};
 
 	return world_send(fd, &question, sizeof(question), MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
+/* The result that an error message, or the last one of an answer, begins with; `otherwise` where it has none.
+ */
+static int result_in(const struct nlmsghdr *header, int otherwise)
+{
+	int result = 0;
+
+	if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(result)))
+		memcpy(&result, NLMSG_DATA(header), sizeof(result));
+	return result < 0 ? result : otherwise;
+}
+
 /* Returns 1 when that was all, 0 when more is to come, or a negative errno. */
-static int read_messages(
-    struct sample *sample, const struct nlmsghdr *header, uint32_t length, uint32_t family)
+static int read_messages(struct sample *sample, const struct nlmsghdr *header, uint32_t length)
 {
 	for (; NLMSG_OK(header, length); header = NLMSG_NEXT(header, length)) {
-		if (header->nlmsg_seq != family)
-			continue;
 		if (header->nlmsg_type == NLMSG_DONE)
-			return 1;
-		if (header->nlmsg_type == NLMSG_ERROR) {
-			const struct nlmsgerr *error = NLMSG_DATA(header);
-
-			return header->nlmsg_len >= NLMSG_LENGTH(sizeof(*error)) && error->error < 0
-			           ? error->error
-			           : -EBADMSG;
-		}
-		if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+			return result_in(header, 1);
+		if (header->nlmsg_type == NLMSG_ERROR)
+			return result_in(header, -EBADMSG);
+		if (header->nlmsg_type == TCPDIAG_GETSOCK)
 			look_at(sample, header);
+		if (NLMSG_ALIGN(header->nlmsg_len) >= length)
+			return 0;
 	}
-	return length == 0 ? 0 : -EBADMSG;
+	return -EBADMSG; /* a message that is cut */
 }
 
 static int wait_for_more(const struct sample *sample, int fd)
@@ -189,17 +194,16 @@ static int wait_for_more(const struct sample *sample, int fd)
 }
 
 /* The kernel makes the next part of its answer when the one before was read: it is there when we come. */
-static int dump(struct sample *sample, int fd, uint8_t family)
+static int dump(struct sample *sample, int fd)
 {
 	_Alignas(struct nlmsghdr) char answer[ANSWER_BYTES];
-	int result = ask(fd, family);
+	int result = ask(fd);
 
 	for (int i = 0; result == 0 && i < MESSAGES_MAX; i++) {
 		ssize_t length = world_recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
 
 		if (length > 0)
-			result =
-			    read_messages(sample, (const struct nlmsghdr *)answer, (uint32_t)length, family);
+			result = read_messages(sample, (const struct nlmsghdr *)answer, (uint32_t)length);
 		else if (length == 0 || errno == EAGAIN)
 			result = wait_for_more(sample, fd);
 		else if (errno != EINTR)
@@ -222,11 +226,7 @@ static int read_sample(struct sample *sample, int pid)
 	if (fd < 0)
 		return -errno;
 	sample->until_ms = clock_monotonic_ms() + WAIT_MS;
-	result = dump(sample, fd, AF_INET);
-	if (result < 0)
-		return result;
-	result = dump(sample, fd, AF_INET6);
-	return result == -ENOENT ? 0 : result; /* a kernel without IPv6 */
+	return dump(sample, fd);
 }
 
 int receiving_sample(struct receiving *receiving, int pid, uint32_t own_port)
