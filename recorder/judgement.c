@@ -218,9 +218,11 @@ static const struct word advices[] = {
                   "that does not answer."},
     {"gateway.channels_off",
         "Let it run: it turns its channels on by itself when its bad starts are long enough ago."},
-    {ADVICE_STUCK_SESSIONS, "Look at what the sessions waited for (\"holdfast events --kind 'session.*'\"): a provider that does not "
-                     "answer, or a tool that never ends, is what to mend; give them more time with gateway.sessions if "
-                     "they were only slow."},
+    {ADVICE_STUCK_SESSIONS,
+        "Look at what the sessions waited for (\"holdfast events --kind 'session.*'\"): a provider that does "
+        "not "
+        "answer, or a tool that never ends, is what to mend; give them more time with gateway.sessions if "
+        "they were only slow."},
     {"gateway.condemned", "Look at what it was doing just before in console.log; if it comes again, tell the "
                           "makers of the gateway, "
                           "with what \"holdfast explain --json\" prints."},

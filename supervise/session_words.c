@@ -247,7 +247,8 @@ static void describe_recovery(const struct session *session, int64_t now_ms, str
 		    is_idle                       ? "the run has ended"
 		    : sessions_is_judged(session) ? "it moves again"
 		                                  : "another run has begun");
-	text_addf(text, ", %s after %s", text_duration(duration, sizeof(duration), now_ms - session->stuck_ms),
+	text_addf(text, ", %s after %s",
+	    text_duration(duration, sizeof(duration), now_ms - session->stuck_ms),
 	    session->by_person ? "its abort was asked for" : "it was found");
 	if (!was_asked)
 		text_add(text, " and before it was aborted");

@@ -198,12 +198,14 @@ void sessions_said(struct supervisor *supervisor, const struct message *message)
 static int check_gateway(const struct supervisor *supervisor, char *sentence, size_t size)
 {
 	if (supervisor->settings->gateway.kind == GATEWAY_GENERIC) {
-		snprintf(sentence, size, "Only an OpenClaw gateway has sessions that are known; this is another.");
+		snprintf(
+		    sentence, size, "Only an OpenClaw gateway has sessions that are known; this is another.");
 		return -EOPNOTSUPP;
 	}
 	if (!supervisor->machine.alive) {
 		snprintf(sentence, size,
-		    "No gateway is running, and so no session (its state is \"%s\"): \"holdfast status\" says "
+		    "No gateway is running, and so no session (its state is \"%s\"): \"holdfast status\" "
+		    "says "
 		    "more.",
 		    supervision_state_name(supervisor->machine.state));
 		return -ESRCH;

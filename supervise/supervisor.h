@@ -139,9 +139,9 @@ struct supervisor {
 		struct sessions sessions;
 		struct loop_timer timer; /* while any is stuck */
 		uint64_t strange;        /* as the sentry counts it */
-		char condemned[256];     /* ": agent:main:main, agent:main:other": those of the last verdict */
-		struct session_answer {  /* to an abort */
-			uint64_t serial; /* 0: no answer */
+		char condemned[256];    /* ": agent:main:main, agent:main:other": those of the last verdict */
+		struct session_answer { /* to an abort */
+			uint64_t serial;    /* 0: no answer */
 			char sentence[256]; /* the gateway's own words, or why nobody could be asked */
 		} answers[SESSION_ANSWERS_MAX];
 	} sessions;

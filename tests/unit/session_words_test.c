@@ -109,7 +109,8 @@ TEST("an abort that failed: what is to be done comes before what the gateway say
 		supervisor.sessions.sessions.failed = 1000;
 		answer(77, long_text(odd, 250));
 		tell(SESSIONS_RECORD_ABORT_FAILED);
-		CHECK(has("is stuck still") && has("\"holdfast restart\" frees it") && has("tried again every"));
+		CHECK(has("is stuck still") && has("\"holdfast restart\" frees it") &&
+		      has("tried again every"));
 		CHECK(has("The gateway is restarted once 1000 sessions are so; now 1000 are."));
 		CHECK(has("The last time: ") && ends(reason, "..."));
 		session->counts = false;

@@ -222,7 +222,8 @@ TEST("condemned, and killed before that was said: it is said again before the ga
 	CHECK(machine.history.attempts[RESTART_HANG] == 1 && machine.history.attempts[RESTART_CRASH] == 0);
 }
 
-TEST("condemned for stuck sessions: how many they were is said to the start of the next gateway, in another life too")
+TEST("condemned for stuck sessions: how many they were is said to the start of the next gateway, in another "
+     "life too")
 {
 	for (int lives = 0; lives < 2; lives++) {
 		given_a_running_gateway();
@@ -237,7 +238,8 @@ TEST("condemned for stuck sessions: how many they were is said to the start of t
 		}
 		when_it_ends(EXIT_CODE, 0);
 		when(ON_SPAWNED);
-		CHECK(records(RECORD_STARTED, REASON_STUCK_SESSIONS) && recorded(RECORD_STARTED)->reason_value == 3);
+		CHECK(records(RECORD_STARTED, REASON_STUCK_SESSIONS) &&
+		      recorded(RECORD_STARTED)->reason_value == 3);
 	}
 }
 
