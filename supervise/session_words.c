@@ -21,7 +21,7 @@ static void add_cut(struct text *text, const char *string, size_t max)
 	size_t length = strlen(string);
 
 	if (length <= max) {
-		text_add(text, string);
+		text_add_bytes(text, string, utf8_whole(string, length));
 		return;
 	}
 	if (max < 3)

@@ -489,6 +489,10 @@ def _(place):
     expect({worker["name"] for worker in status["workers"]} == {"sentry", "recorder", "relay"}, status)
     expect(status["stateDir"] == str(place.state) and isinstance(status["reason"], str), status)
     expect(status["paused"] is False and status["incident"] is None and status["nextTry"] is None, status)
+    expect(status["health"]["stuckSessions"] == 0 and b"sessions" not in result.stdout, status)
+    for words in (["sessions"], ["abort", "agent:main:main"]):
+        refused = place.run(*words)
+        expect(refused.returncode == 1 and not refused.stdout and "Only an OpenClaw gateway has sessions" in one_sentence(refused), refused)
 
 
 @test("a second supervisor is refused and the first goes on")

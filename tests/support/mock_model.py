@@ -7,17 +7,21 @@ How it answers is one of these, and may be changed at any time; `manners` has an
   "tell"   word after word until `released` is set; `told` is what it has said so far
   "drip"   a word every `drip_s` until `released` is set
   "hang"   begins to answer and never ends
+
+`last_word` has the time (Unix, in s) at which it last said anything to who is asked with words of `manners`, by these words.
 """
 
 import http.server
 import json
 import threading
+import time
 
 
 class MockModel:
     def __init__(self, manner="say", command="true", delay_s=5):
         self.manner, self.command, self.delay_s = manner, command, delay_s
         self.manners = {}
+        self.last_word = {}
         self.drip_s = 1.0
         self.commands = {}  # for who is asked with these words, instead of `command`
         self.asked = 0
@@ -35,8 +39,9 @@ class MockModel:
         self._server.server_close()
 
     def manner_for(self, messages):
+        """The manner, and the words that it is for; None: it is for all others."""
         asked = json.dumps([message.get("content") for message in messages if message.get("role") == "user"])
-        return next((manner for text, manner in self.manners.items() if text in asked), self.manner)
+        return next(((manner, text) for text, manner in self.manners.items() if text in asked), (self.manner, None))
 
     def command_for(self, messages):
         asked = json.dumps([message.get("content") for message in messages if message.get("role") == "user"])
@@ -45,6 +50,7 @@ class MockModel:
     def _handler(model):  # pylint: disable=no-self-argument
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            words = None  # of `manners`, that it is asked with
 
             def log_message(self, *_):
                 pass
@@ -83,10 +89,12 @@ class MockModel:
                 text = what if isinstance(what, str) else json.dumps(what)
                 self.wfile.write(f"data: {text}\n\n".encode())
                 self.wfile.flush()
+                if self.words is not None:
+                    model.last_word[self.words] = time.time()
 
             def stream(self, body):
                 messages = body.get("messages", [])
-                manner = model.manner_for(messages)
+                manner, self.words = model.manner_for(messages)
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")

@@ -7,6 +7,7 @@ CI (CI=true) they fail. The short form uses timeouts of 15 s (a model) and 40 s 
 that Holdfast has by itself, 100 s for the tool, and a word every 20 s. Prints TAP.
 """
 
+import datetime
 import json
 import os
 import pathlib
@@ -79,7 +80,9 @@ def hang_only(place, version, stalls=False):
             stuck = wait_session(place, "session.stuck", "hang", SESSION_S + LATE_S + 30)
             found_s = time.monotonic() - asked
             expect_found(stuck, SESSION_S)
-            wait_session(place, "session.aborted", "hang", LATE_S)
+            aborted = wait_session(place, "session.aborted", "hang", LATE_S)
+            silent_s = unix_time(aborted) - home.model.last_word["HANG"]
+            expect(SESSION_S - 1 <= silent_s <= SESSION_S + LATE_S, "aborted so long after the model's last word:", silent_s, aborted)
             recovered = wait_session(place, "session.recovered", "hang", 20)
             home.model.manners.pop("HANG")
         expect_usable(home, "hang")
@@ -90,7 +93,7 @@ def hang_only(place, version, stalls=False):
             wait_for(lambda: any(text.endswith("end.") for _, text in client.history(KEY + "drip")),
                      "the end of the slow one's run", 60)
         notes = [f"OpenClaw {version}: found after {stuck['evidence']['quiet_ms'] / 1000:.1f} s of silence (limit {SESSION_S} s; "
-                 f"{found_s:.0f} s after it was seen to run), recovered {seconds_between(stuck, recovered):.1f} s later; the "
+                 f"{found_s:.0f} s after it was seen to run), aborted {silent_s:.1f} s after the model's last word, recovered {seconds_between(stuck, recovered):.1f} s later; the "
                  f"others finished"]
         if stalls:
             notes.append(stalled(place, home))
@@ -111,6 +114,10 @@ def stalled(place, home):
     expect_usable(home, "stall")
     return (f"hung in a tool: found after {stuck['evidence']['quiet_ms'] / 1000:.1f} s (limit {TOOL_S} s), recovered "
             f"{seconds_between(stuck, recovered):.1f} s later, its process gone, the chat told")
+
+
+def unix_time(event):
+    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
 
 
 def expect_found(stuck, limit_s):
@@ -161,8 +168,11 @@ def several(place):
         second = place.pid()
         ready = place.wait_event("gateway.ready", condemned["id"])
         # The gateway resumes what was interrupted, and the model hangs again.
-        recovered = [wait_session(place, "session.recovered", name, SESSION_S + LATE_S + 120, condemned["id"])
+        recovered = [wait_session(place, "session.recovered", name, SESSION_S + LATE_S + 120, ready["id"])
                      for name in names]
+        for name in names:
+            told = [event["kind"] for event in sessions_events(place, ready["id"]) if session_of(event) == KEY + name]
+            expect_equal(told, ["session.stuck", "session.aborted", "session.recovered"], f"what was told of {name} after the restart")
         home.model.manner = "say"
         for name in names:
             expect_usable(home, name)

@@ -53,6 +53,8 @@ def three_that_stay(place):
     expect_equal(home.trail("denies"), ["stuck", "abort_failed"], "what was told of it")
     expect_equal(failed["evidence"]["outcome"], "nothing" if failed["evidence"]["session"].endswith("denies") else "done", "outcome")
     steady(lambda: len(place.starts()) == 1, "restarted for two sessions", 1)
+    expect_equal(place.status()["health"]["stuckSessions"], 2, "stuck sessions in the status")
+    expect('2 sessions are stuck: "holdfast sessions" lists them' in place.done("status").stdout, place.done("status").stdout)
 
     home.do(f'hang("refuses", {REFUSED})')
     refused = home.wait_session("abort_failed", "refuses")
@@ -63,6 +65,12 @@ def three_that_stay(place):
     expect_equal(sorted(condemned["evidence"]["sessions"]), [AGENT + name for name in ("denies", "lies", "refuses")], "sessions")
     first = place.starts()[0]
     place.wait_ready(other_than=first)
+    why = condemned["reason"].partition("because ")[2]
+    expect(why.startswith("3 sessions were stuck and could not be aborted: agent:main:"), condemned)
+    for kind in ("gateway.stopping", "gateway.started"):
+        told = home.wait_event(kind, condemned["id"] - 1)
+        expect(why in told["reason"], kind, told, why)
+    expect_equal(place.status()["health"]["stuckSessions"], 0, "stuck sessions of the next gateway")
 
     after = home.last()
     names = ("lies", "denies", "refuses")
