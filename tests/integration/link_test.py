@@ -20,6 +20,7 @@ from mock_gateway import Gateway  # noqa: E402
 
 LINK_DUMP = os.path.abspath(sys.argv[1])
 PATIENCE_S = 20
+REQUESTS_MAX = 16  # under way at once
 # enum probe_result of core/health.h
 SOCKERR, L4CON, L7TOUT, L7RSP, L7STS, WSOK, WSTICK, WSAUTH = 1, 3, 6, 7, 8, 9, 10, 11
 
@@ -341,11 +342,11 @@ def requests_are_answered_by_id_refused_unanswered_or_cut_off(directory):
         link.wait("answered", detail="large -90 ok ")
         link.tell("request unknown.method")
         link.wait("answered", detail="unknown.method -110 not-ok ")
-        for _ in range(5):
+        for _ in range(REQUESTS_MAX + 1):
             link.tell("request unanswered")
         link.wait("requested", detail="unanswered -16")
         gateway.up[0].close(1012, "service restart")
-        for _ in range(4):
+        for _ in range(REQUESTS_MAX):
             link.wait("answered", detail="unanswered -104 not-ok ")
 
     with_link(directory, gateway, use)
