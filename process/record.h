@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 #define RECORD_FILE_NAME    "record"
-#define RECORD_VERSION      3
+#define RECORD_VERSION      4
 #define RECORD_MACHINE_MAX  1024
 #define RECORD_SESSIONS_MAX 1080
 #define RECORD_WORKERS      3
@@ -22,7 +22,7 @@ struct record_process {
 
 struct record {
 	uint32_t magic, version, size, uid;
-	uint64_t checksum; /* FNV-1a of everything after it */
+	uint64_t checksum; /* of everything after it, by hash_words() */
 	uint64_t instance;
 	char boot_id[40];
 	struct record_process supervisor, gateway, workers[RECORD_WORKERS];

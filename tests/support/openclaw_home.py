@@ -13,7 +13,7 @@ LOCAL = ROOT / ".local"
 NEW, OLD = "2026.9.6", "2026.2.1"
 NODES = {NEW: "24.21.0", OLD: "22.23.3"}
 TOKEN = "a-token-for-tests"
-READY_S = 120  # on two busy cores; alone it takes about ten
+READY_S = 240  # on two busy cores; alone it takes about ten
 
 
 def command_of(version):

@@ -21,8 +21,8 @@ UID, CHECKSUM, INSTANCE, BOOT_ID, GATEWAY = 12, 16, 24, 32, 88
 
 def checksum(record):
     value = 0xcbf29ce484222325
-    for byte in record[INSTANCE:]:
-        value = (value ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+    for (word,) in struct.iter_unpack("=Q", record[INSTANCE:]):
+        value = (value ^ word) * 0x100000001b3 & 0xffffffffffffffff
     return value
 
 

@@ -109,8 +109,8 @@ class Work:
         # The clients stay: they would see every break of the gateway's connections.
         self.runs = {session: client.chat(f"begin the {session}", f"agent:main:{session}")["runId"]
                      for session, client in self.clients.items()}
-        wait_for(lambda: self.model.told, "the model's first words", 60)
-        tool = wait_for(lambda: [pid for pid in home.tree() if str(self.fifo) in describe_process(pid)], "the tool", 60)
+        wait_for(lambda: self.model.told, "the model's first words", 120)
+        tool = wait_for(lambda: [pid for pid in home.tree() if str(self.fifo) in describe_process(pid)], "the tool", 120)
         self.processes = {pid: start_time_of(pid) for pid in (home.place.pid(), *tool)}
         self.words = home.words()
 
@@ -244,7 +244,7 @@ def life(place):
         # When it is killed in the middle of an agent's work
         home.chat("run the tool")
         sleeps = wait_for(lambda: (lambda found: found if len(found) >= 2 else None)(
-            [pid for pid in home.tree() if "sleep 98" in describe_process(pid)]), "the agent's tool", 60)
+            [pid for pid in home.tree() if "sleep 98" in describe_process(pid)]), "the agent's tool", 120)
         old_tree = home.tree()
         names = " ".join(map(describe_process, old_tree))
         expect("spawn-broker" in names or len(old_tree) > 4, "unexpected tree:", names)
@@ -294,7 +294,7 @@ def life(place):
         home.model.manner, home.model.delay_s = "slow", 5
         asked = home.model.asked
         home.chat("take your time")
-        wait_for(lambda: home.model.asked > asked, "the model to be asked", 60)
+        wait_for(lambda: home.model.asked > asked, "the model to be asked", 120)
         old_tree = home.tree()
         before = place.last_event()
         began = time.monotonic()
@@ -335,7 +335,7 @@ def parked(place):
 
         asked = home.model.asked
         home.chat("never end")
-        wait_for(lambda: home.model.asked > asked, "the model to be asked", 60)
+        wait_for(lambda: home.model.asked > asked, "the model to be asked", 120)
         tree = home.tree()
         before = place.last_event()
         place.done("stop")
@@ -410,7 +410,7 @@ def old_version(place):
         said = [f"ready after {home.run():.1f} s"]
         first = place.pid()
         home.chat("run the tool")
-        wait_for(lambda: [pid for pid in home.tree() if "sleep 987" in describe_process(pid)], "the agent's tool", 60)
+        wait_for(lambda: [pid for pid in home.tree() if "sleep 987" in describe_process(pid)], "the agent's tool", 120)
         tree = home.tree()
         before = place.last_event()
         home.model.manner = "say"
