@@ -171,7 +171,7 @@ TEST("a hidden run is no witness by its events; what is written is of it, and it
 	event(CHAT("r1", "delta"));
 	CHECK(look()->quiet_ms == 0);
 	event(TOOL("r1", "c1", "start"));
-	CHECK(look()->waits == SESSION_WAITS_TOOL && !(look()->witnesses & SESSION_WITNESS_EVENTS));
+	CHECK(look()->waits == SESSION_WAITS_TOOL && (look()->witnesses & SESSION_WITNESS_EVENTS));
 	event(LIFECYCLE("r1", "end"));
 	event(CHAT("r1", "delta"));
 	CHECK_TEXT(look()->run, "");
