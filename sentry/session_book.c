@@ -170,7 +170,7 @@ void session_book_blind(struct session_book *book)
 	book->alive_ms = 0;
 	book->has_wanted = false; /* the list is read anew */
 	for (uint32_t i = 0; i < book->table.used; i++) {
-		book->entries[i].is_subscribed = false;
+		book->entries[i].is_subscribed = book->entries[i].is_heard = false;
 		if (!book->table.places[i].is_taken || !session_entry_runs(&book->entries[i]))
 			continue;
 		begin_silence(book, &book->entries[i]);

@@ -37,6 +37,7 @@ struct session_entry {
 	bool is_wanted;        /* something changed that only the gateway can say: ask it soon */
 	bool is_hidden;        /* its run's events are for those who ask, and not all of them come */
 	bool is_subscribed;    /* they were asked for */
+	bool is_heard;         /* ... and the gateway agreed: from then on they come */
 	bool has_changed;      /* since it was last told */
 	uint32_t tool_count, denials, unlocked; /* denials, unlocked: looks in a row */
 	uint64_t tools[SESSION_BOOK_TOOLS];     /* hashes of their calls' ids */

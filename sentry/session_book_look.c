@@ -44,9 +44,9 @@ void session_book_look(const struct session_book *book, int place, int64_t now_m
 	text_copy(look->id, sizeof(look->id), entry->id);
 	text_copy(look->run, sizeof(look->run), entry->run);
 	text_copy(look->tool, sizeof(look->tool), entry->tool);
-	/* Not all events of a hidden run come: their silence says something only of one that may be in a
-	 * tool, by the limit for those. */
-	if (entry->by_events && (!entry->is_hidden || session_entry_has_tool(entry)))
+	/* Not all events of a hidden run come. So their silence counts by the longer limit only: of one that
+	 * may be in a tool, and since they are heard. */
+	if (entry->is_hidden ? entry->is_heard && session_entry_has_tool(entry) : entry->by_events)
 		look->witnesses |= SESSION_WITNESS_EVENTS;
 	if (entry->is_listed && is_fresh(entry->listed_ms, now_ms))
 		look->witnesses |= SESSION_WITNESS_LIST;

@@ -1,6 +1,6 @@
 /* Runs whose events are not for everybody. 2026.9.6 tells of what came through a channel (Telegram and the
  * like) only those who have asked for its session, and not even them of everything: so such events show what
- * a run does, and their silence proves nothing. */
+ * a run does, and their silence counts by the limit for tools at the earliest. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -78,8 +78,13 @@ static void subscription_came(struct link *link, int result, const struct link_f
 	sense->book.nonsense += !frame->ok;
 	/* Until now events may have come: who began then is not known to be for everybody. */
 	if (place >= 0 && sense->is_unsubscribing) {
-		sense->book.entries[place].is_subscribed = false;
+		sense->book.entries[place].is_subscribed = sense->book.entries[place].is_heard = false;
 		sense->book.entries[place].is_hidden &= session_entry_runs(&sense->book.entries[place]);
+	}
+	if (place >= 0 && !sense->is_unsubscribing && is_subscribed(frame)) {
+		sense->book.entries[place].is_heard = true;
+		/* What it did before was not heard. */
+		session_book_moved(&sense->book, place, clock_boot_ms());
 	}
 	sessions_follow_hidden(sense);
 }

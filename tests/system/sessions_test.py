@@ -252,29 +252,35 @@ def hidden_stream(place):
     model.end()
 
 
-@test("a run that came through a channel is found by a change; it is judged by the gateway's log, and not by events that do not come")
+@test("a run that came through a channel is found by a change; silent, it is judged by the limit for tools, and once its model has "
+      "spoken by the gateway's log alone")
 def hidden(place):
     home = SessionHome(place)
     home.place.wait_for(lambda: home.asked("sessions.subscribe"), "subscription to changes", LATE_S)
     lists = len(home.asked("sessions.list"))
-    home.do('hang_hidden("hung")', 'hang_hidden("moves")')
-    home.wait_state(hung="running", moves="running")
+    home.do('hang_hidden("hung")', 'hang_hidden("silent")')
+    home.wait_state(hung="running", silent="running")
     place.wait_for(lambda: {ask["params"]["key"] for ask in home.asked("sessions.messages.subscribe")} ==
-                   {AGENT + "hung", AGENT + "moves"}, "subscriptions to both", LATE_S)
-    home.do('word("moves")')
+                   {AGENT + "hung", AGENT + "silent"}, "subscriptions to both", LATE_S)
+    home.do('word("hung")')
+    stuck = home.wait_session("stuck", "silent")
+    expect_equal((stuck["evidence"]["waits"], stuck["evidence"]["limit_ms"], sorted(stuck["evidence"]["witnesses"])),
+                 ("tool", TOOL_S * 1000, ["events", "list"]), "evidence")
+    home.wait_session("recovered", "silent")
     place.wait_for(lambda: home.sessions()["hung"]["quietMs"] > TOOL_S * 1000, "a long silence", LATE_S)
-    expect_equal(home.session_events(), [], "what was told of hidden runs without the log")
+    expect_equal(home.session_events("hung"), [],
+                 "what was told of one whose model has spoken, without the log")
     home.do('log_stalled("hung")')
     stuck = home.wait_session("stuck", "hung")
     expect_equal((stuck["evidence"]["waits"], stuck["evidence"]["own_quiet_ms"], sorted(stuck["evidence"]["witnesses"])),
                  ("model", 400000, ["list", "log"]), "evidence")
     home.wait_session("recovered", "hung")
     expect_equal(len(home.aborts("hung")), 1, "aborts")
-    place.wait_for(lambda: [ask["params"]["key"] for ask in home.asked("sessions.messages.unsubscribe")] == [AGENT + "hung"],
-                   "subscription that is taken back", LATE_S)
+    place.wait_for(lambda: [ask["params"]["key"] for ask in home.asked("sessions.messages.unsubscribe")] ==
+                   [AGENT + "silent", AGENT + "hung"], "subscriptions that are taken back", LATE_S)
     expect_equal(len(home.asked("sessions.list")), lists, "lists that were read")
     expect_equal(len(home.asked("sessions.subscribe")), 1, "subscriptions to changes")
-    home.expect_touched("hung")
+    home.expect_touched("hung", "silent")
     home.expect_same_gateway()
 
 

@@ -159,6 +159,9 @@ TEST("a hidden run is no witness by its events; what is written is of it, and it
 	row(true, false, 200);
 	CHECK(look()->waits == SESSION_WAITS_TOOL); /* nor of the next one */
 	book.entries[place()].is_hidden = book.entries[place()].is_subscribed = true;
+	CHECK(look()->witnesses == SESSION_WITNESS_LIST); /* they may not come yet */
+	book.entries[place()].is_heard = true;
+	CHECK(look()->witnesses == (SESSION_WITNESS_LIST | SESSION_WITNESS_EVENTS));
 	line(STALLED(ID, KEY, "none"));
 	CHECK(look()->waits == SESSION_WAITS_MODEL);
 	CHECK(look()->witnesses == (SESSION_WITNESS_LIST | SESSION_WITNESS_LOG) &&
