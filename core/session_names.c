@@ -3,7 +3,7 @@
 
 const char *session_witness_name(uint32_t bit)
 {
-	static const char *const names[SESSION_WITNESS_COUNT] = {"events", "log", "list", "lock"};
+	static const char *const names[SESSION_WITNESS_COUNT] = {"events", "log", "list", "lock", "silence"};
 
 	for (uint32_t i = 0; i < SESSION_WITNESS_COUNT; i++)
 		if (bit == 1u << i)

@@ -52,7 +52,9 @@ enum session_waits {
 #define SESSION_WITNESS_LOG    (1u << 1) /* the gateway's own log says that it makes no progress */
 #define SESSION_WITNESS_LIST   (1u << 2) /* the gateway's list says that it runs */
 #define SESSION_WITNESS_LOCK   (1u << 3) /* the gateway holds the lock of its transcript */
-#define SESSION_WITNESS_COUNT  4
+#define SESSION_WITNESS_SILENCE                                                                              \
+	(1u << 4) /* not all of its events come, but nothing at all has since it is listened to */
+#define SESSION_WITNESS_COUNT 5
 
 /* The gateway's own recovery of it, as its log has it. */
 enum session_recovery {

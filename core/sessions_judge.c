@@ -77,6 +77,9 @@ bool sessions_is_stuck(const struct sessions_settings *settings, const struct se
 	/* Whose events are seen is judged by them: the gateway's own clock may know of less. */
 	if (look->witnesses & SESSION_WITNESS_EVENTS)
 		return look->quiet_ms >= limit_ms;
+	if ((look->witnesses & SESSION_WITNESS_SILENCE) && look->quiet_ms >= limit_ms &&
+	    look->quiet_ms >= sessions_limit_ms(settings, look->key, SESSION_WAITS_TOOL))
+		return true;
 	return (look->witnesses & SESSION_WITNESS_LOG) && look->own_quiet_ms >= limit_ms &&
 	       look->quiet_ms >= limit_ms;
 }

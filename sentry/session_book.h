@@ -44,6 +44,7 @@ struct session_entry {
 	uint64_t ended_run;                     /* hash of the run that ended last, by its events; 0: none */
 	int64_t began_ms, moved_ms, tool_began_ms;
 	int64_t moved_watched_ms;      /* the watched clock, when it last moved */
+	int64_t heard_watched_ms;      /* the same, when is_heard began */
 	int64_t began_real_ms;         /* as the list has it */
 	int64_t listed_ms, locked_ms;  /* when it was last seen to be so */
 	int64_t own_quiet_ms, said_ms; /* by the gateway's log, and when it said so; said_ms 0: never */
@@ -122,6 +123,9 @@ int session_book_place(struct session_book *book, const char *key, int64_t now_m
 bool session_book_writes_hidden(
     const struct session_book *book, int place, const struct openclaw_event *event);
 void session_book_works(struct session_entry *entry, const char *work);
+
+/* Its hidden events come from now on. */
+void session_book_heard(struct session_book *book, int place);
 
 void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look);
 

@@ -34,6 +34,13 @@ bool session_book_writes_hidden(
 	       session_entry_runs(entry) && entry->ended_run != hash_bytes(event->run, strlen(event->run));
 }
 
+/* That is no move: what was said of it before stays true. */
+void session_book_heard(struct session_book *book, int place)
+{
+	book->entries[place].is_heard = true;
+	book->entries[place].heard_watched_ms = book->watched_ms;
+}
+
 /* Whose events come knows its tools better. */
 void session_book_works(struct session_entry *entry, const char *work)
 {

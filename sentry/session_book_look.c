@@ -25,6 +25,19 @@ static bool is_fresh(int64_t at_ms, int64_t now_ms)
 	return at_ms != 0 && now_ms - at_ms <= SESSION_BOOK_FRESH_MS;
 }
 
+/* Not all events of a hidden run come: what says something is only that none does, since they are heard. */
+static void look_at_hidden(
+    const struct session_book *book, const struct session_entry *entry, struct session_look *look)
+{
+	int64_t heard_ms = book->watched_ms - entry->heard_watched_ms;
+
+	if (!entry->is_heard)
+		return;
+	look->witnesses |= SESSION_WITNESS_SILENCE;
+	if (heard_ms < look->quiet_ms)
+		look->quiet_ms = heard_ms;
+}
+
 void session_book_look(const struct session_book *book, int place, int64_t now_ms, struct session_look *look)
 {
 	const struct session_entry *entry = &book->entries[place];
@@ -44,9 +57,9 @@ void session_book_look(const struct session_book *book, int place, int64_t now_m
 	text_copy(look->id, sizeof(look->id), entry->id);
 	text_copy(look->run, sizeof(look->run), entry->run);
 	text_copy(look->tool, sizeof(look->tool), entry->tool);
-	/* Not all events of a hidden run come. So their silence counts by the longer limit only: of one that
-	 * may be in a tool, and since they are heard. */
-	if (entry->is_hidden ? entry->is_heard && session_entry_has_tool(entry) : entry->by_events)
+	if (entry->is_hidden)
+		look_at_hidden(book, entry, look);
+	else if (entry->by_events)
 		look->witnesses |= SESSION_WITNESS_EVENTS;
 	if (entry->is_listed && is_fresh(entry->listed_ms, now_ms))
 		look->witnesses |= SESSION_WITNESS_LIST;

@@ -3,7 +3,6 @@
  * a run does, and their silence counts by the limit for tools at the earliest. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "format/json_write.h"
 #include "sentry/sessions.h"
 
@@ -81,11 +80,8 @@ static void subscription_came(struct link *link, int result, const struct link_f
 		sense->book.entries[place].is_subscribed = sense->book.entries[place].is_heard = false;
 		sense->book.entries[place].is_hidden &= session_entry_runs(&sense->book.entries[place]);
 	}
-	if (place >= 0 && !sense->is_unsubscribing && is_subscribed(frame)) {
-		sense->book.entries[place].is_heard = true;
-		/* What it did before was not heard. */
-		session_book_moved(&sense->book, place, clock_boot_ms());
-	}
+	if (place >= 0 && !sense->is_unsubscribing && is_subscribed(frame))
+		session_book_heard(&sense->book, place);
 	sessions_follow_hidden(sense);
 }
 

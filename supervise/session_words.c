@@ -151,7 +151,7 @@ static void describe_wait(const struct session_look *look, struct text *text)
 static void describe_witnesses(const struct session_look *look, struct text *text)
 {
 	static const char *const words[SESSION_WITNESS_COUNT] = {
-	    "its events", "the gateway's log", "the gateway's list", "its transcript's lock"};
+	    "its events", "the gateway's log", "the gateway's list", "its file's lock", "its silence"};
 	const char *before = ", as ";
 
 	for (uint32_t i = 0; i < SESSION_WITNESS_COUNT; i++) {

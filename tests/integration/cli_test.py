@@ -1077,7 +1077,7 @@ REQUEST = struct.Struct("@3Iq256s512s512s192sI4x")
 STATUS, ABORT, SESSIONS = 0, 8, 9
 HEAD, ROW = struct.Struct("@Ii384s3I2Q2I"), struct.Struct("@192s40s72s32s16s16s3q3I4x")
 ROWS = 16
-WITNESSES = ("events", "log", "list", "lock")
+WITNESSES = ("events", "log", "list", "lock", "silence")
 
 
 def a_session(key, state="running", waits="model", age=60000, quiet=1000, limit=120000, tool="", ident="", run="", witnesses=0,

@@ -65,6 +65,7 @@ class Sessions:
         if self.before_abort and self.is_last_look and method in ("sessions.describe", "sessions.list"):
             call, self.before_abort = self.before_abort, None
             call(self.of(key))
+            time.sleep(0.1)  # what it has sent goes over another connection than the answer, and is to be there first
 
     def of(self, name):
         key = name if name.startswith("agent:") else AGENT + name

@@ -252,10 +252,10 @@ def hidden_stream(place):
     model.end()
 
 
-@test("a run that came through a channel is found by a change; silent, it is judged by the limit for tools, and once its model has "
-      "spoken by the gateway's log alone")
+@test("a run that came through a channel is found by a change; it is judged by the gateway's log, and by its silence with the "
+      "limit for tools")
 def hidden(place):
-    home = SessionHome(place)
+    home = SessionHome(place, gateway={"sessions": [{"key": AGENT + "hung", "sessionTimeout": f"{SESSION_S}s", "toolTimeout": "1h"}]})
     home.place.wait_for(lambda: home.asked("sessions.subscribe"), "subscription to changes", LATE_S)
     lists = len(home.asked("sessions.list"))
     home.do('hang_hidden("hung")', 'hang_hidden("silent")')
@@ -265,15 +265,15 @@ def hidden(place):
     home.do('word("hung")')
     stuck = home.wait_session("stuck", "silent")
     expect_equal((stuck["evidence"]["waits"], stuck["evidence"]["limit_ms"], sorted(stuck["evidence"]["witnesses"])),
-                 ("tool", TOOL_S * 1000, ["events", "list"]), "evidence")
+                 ("tool", TOOL_S * 1000, ["list", "silence"]), "evidence")
     home.wait_session("recovered", "silent")
     place.wait_for(lambda: home.sessions()["hung"]["quietMs"] > TOOL_S * 1000, "a long silence", LATE_S)
     expect_equal(home.session_events("hung"), [],
-                 "what was told of one whose model has spoken, without the log")
+                 "what was told of the other without the log")
     home.do('log_stalled("hung")')
     stuck = home.wait_session("stuck", "hung")
     expect_equal((stuck["evidence"]["waits"], stuck["evidence"]["own_quiet_ms"], sorted(stuck["evidence"]["witnesses"])),
-                 ("model", 400000, ["list", "log"]), "evidence")
+                 ("model", 400000, ["list", "log", "silence"]), "evidence")
     home.wait_session("recovered", "hung")
     expect_equal(len(home.aborts("hung")), 1, "aborts")
     place.wait_for(lambda: [ask["params"]["key"] for ask in home.asked("sessions.messages.unsubscribe")] ==
@@ -536,7 +536,9 @@ def expect_unmoved(home, strange=True):
 
 @test("what people write makes nobody stuck: in a chat, a key, a name, a tool, on the console, in another's log line")
 def written_by_people(place):
-    home = hostile(place, begin=SILENT)
+    # Nothing but the log is to decide about it: it has all the time to be silent.
+    home = hostile(place, begin=SILENT, gateway={"sessions": [{"key": AGENT + "silent", "sessionTimeout": f"{SESSION_S}s",
+                                                               "toolTimeout": "1h"}]})
     expect_equal(home.wait_state(silent="running")["silent"]["witnesses"], ["list"], "witnesses")
     home.order(f"LINE, STUCK_LINE = {LINE!r}, {STUCK_LINE!r}", """\
 model = gateway.model

@@ -160,21 +160,25 @@ TEST("a hidden run is no witness by its events; what is written is of it, and it
 	CHECK(look()->waits == SESSION_WAITS_TOOL); /* nor of the next one */
 	book.entries[place()].is_hidden = book.entries[place()].is_subscribed = true;
 	CHECK(look()->witnesses == SESSION_WITNESS_LIST); /* they may not come yet */
-	book.entries[place()].is_heard = true;
-	CHECK(look()->witnesses == (SESSION_WITNESS_LIST | SESSION_WITNESS_EVENTS));
+	watch(5);
+	session_book_heard(&book, place());
+	CHECK(look()->quiet_ms == 0);
+	watch(5);
+	CHECK(look()->witnesses == (SESSION_WITNESS_LIST | SESSION_WITNESS_SILENCE) &&
+	      look()->quiet_ms == 5000);
 	line(STALLED(ID, KEY, "none"));
 	CHECK(look()->waits == SESSION_WAITS_MODEL);
-	CHECK(look()->witnesses == (SESSION_WITNESS_LIST | SESSION_WITNESS_LOG) &&
+	CHECK(look()->witnesses == (SESSION_WITNESS_LIST | SESSION_WITNESS_LOG | SESSION_WITNESS_SILENCE) &&
 	      look()->own_quiet_ms == 385000);
 	watch(5);
 	event(CHAT("r1", "delta"));
-	CHECK(look()->quiet_ms == 0 && look()->witnesses == SESSION_WITNESS_LIST);
+	CHECK(look()->quiet_ms == 0 && look()->witnesses == (SESSION_WITNESS_LIST | SESSION_WITNESS_SILENCE));
 	CHECK_TEXT(look()->run, "r1");
 	watch(5);
 	event(CHAT("r1", "delta"));
 	CHECK(look()->quiet_ms == 0);
 	event(TOOL("r1", "c1", "start"));
-	CHECK(look()->waits == SESSION_WAITS_TOOL && (look()->witnesses & SESSION_WITNESS_EVENTS));
+	CHECK(look()->waits == SESSION_WAITS_TOOL && !(look()->witnesses & SESSION_WITNESS_EVENTS));
 	event(LIFECYCLE("r1", "end"));
 	event(CHAT("r1", "delta"));
 	CHECK_TEXT(look()->run, "");

@@ -44,6 +44,22 @@ TEST("stuck: its events or the log say so, and the list or the lock; whose event
 		}
 }
 
+TEST("of whom not all events come is judged by the silence of all that do, with the limit for tools")
+{
+	for (int waits = SESSION_WAITS_MODEL; waits <= SESSION_WAITS_TOOL; waits++)
+		for (int is_late = 0; is_late < 2; is_late++) {
+			begin();
+			look.waits = (uint32_t)waits;
+			look.witnesses = SESSION_WITNESS_SILENCE | SESSION_WITNESS_LIST;
+			look.quiet_ms = 10 * MINUTE - !is_late;
+			see();
+			CHECK((it()->state != SESSION_QUIET) == is_late);
+			look.witnesses = SESSION_WITNESS_LIST; /* it is not remembered */
+			see();
+			CHECK(it()->look.witnesses == SESSION_WITNESS_LIST);
+		}
+}
+
 TEST("who waits for a person or its turn, is relayed, or may not be touched, is not stuck")
 {
 	const uint32_t waits[] = {SESSION_WAITS_PERSON, SESSION_WAITS_TURN, SESSION_IDLE};
