@@ -279,24 +279,6 @@ static void read_lock(int directory, const char *session, int pid, struct transc
 	transcript->locked_ms = to_ms(status.st_mtim);
 }
 
-static ssize_t read_tail(int fd, off_t start, char *bytes, size_t size)
-{
-	size_t length = 0;
-
-	while (length < size) {
-		ssize_t got = pread(fd, bytes + length, size - length, start + (off_t)length);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		length += (size_t)got;
-	}
-	return (ssize_t)length;
-}
-
 static int read_lines(int directory, const char *session, struct transcript *transcript)
 {
 	static char tail[TRANSCRIPT_TAIL_BYTES]; /* too large for a stack; used by one thread */
@@ -314,7 +296,7 @@ static int read_lines(int directory, const char *session, struct transcript *tra
 	transcript->bytes = (uint64_t)status.st_size;
 	transcript->changed_ms = to_ms(status.st_mtim);
 	start = status.st_size > (off_t)sizeof(tail) ? status.st_size - (off_t)sizeof(tail) : 0;
-	length = read_tail(fd, start, tail, sizeof(tail));
+	length = lseek(fd, start, SEEK_SET) < 0 ? -errno : file_read_up_to(fd, tail, sizeof(tail));
 	if (length < 0)
 		return (int)length;
 	transcript_judge(tail, (size_t)length, start == 0, transcript);

@@ -1,12 +1,11 @@
 /* simulate-sessions [--seed N] [--steps N] [--plant NAME] [--trace]: core/sessions in simulated worlds.
  *
  * Exits 0 when every check held, 1 when one was violated, 2 on wrong usage. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "tests/simulation/sessions_world.h"
+#include "tests/simulation/simulate_options.h"
 
 static struct sessions_world world;
 
@@ -21,25 +20,17 @@ static int usage(void)
 
 int main(int count, char **arguments)
 {
-	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-	    {"steps", required_argument, NULL, 'n'}, {"plant", required_argument, NULL, 'p'},
-	    {"trace", no_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+	struct simulate_options options;
 	const struct sessions_plant *plant = NULL;
-	uint64_t seed = 1, steps = 1000000;
-	int option, result;
+	int result;
 
-	while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
-		if (option == 's' && text_to_u64(optarg, UINT64_MAX, &seed) == 0)
-			continue;
-		if (option == 'n' && text_to_u64(optarg, UINT64_MAX, &steps) == 0)
-			continue;
-		if (option == 'p' && (plant = sessions_plant_find(optarg)) != NULL)
-			continue;
-		if (option != 't')
-			return usage();
+	if (!simulate_options_read(count, arguments, &options))
+		return usage();
+	if (options.plant != NULL && (plant = sessions_plant_find(options.plant)) == NULL)
+		return usage();
+	if (options.trace)
 		world.trace = stdout;
-	}
-	result = sessions_simulate(&world, seed, steps, plant);
+	result = sessions_simulate(&world, options.seed, options.steps, plant);
 	if (result < 0)
 		printf("%s\nAgain: simulate-sessions --seed %" PRIu64 " --steps %" PRIu64 "%s%s\n", world.why,
 		    world.seed, world.steps, plant != NULL ? " --plant " : "",
