@@ -134,7 +134,7 @@ static void look(struct loop_timer *timer)
 	if (result == 0) {
 		supervisor->runtime.told = false;
 		watch_directory(supervisor);
-		/* Who deleted it may be at work still, and have taken from the new one before it was watched. */
+		/* Who deleted it may be at work still, and have taken from the new one before the watch. */
 		loop_timer_arm(&supervisor->loop, timer, clock_boot_ms() + RESTORE_SOON_MS);
 		events_record(supervisor, "runtime.restored", SEVERITY_WARNING, 0, NULL,
 		    "Somebody deleted the runtime directory %s or a part of it; it is made anew, and the "
