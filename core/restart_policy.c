@@ -14,6 +14,12 @@ void restart_history_boot(struct restart_history *history, int64_t now_ms)
 	history->boots_ms[history->boot_count++] = now_ms;
 }
 
+void restart_history_boot_noted(struct restart_history *history, int64_t now_ms)
+{
+	if (history->boot_count > 0)
+		history->boots_ms[history->boot_count - 1] = now_ms;
+}
+
 void restart_history_clean_end(struct restart_history *history)
 {
 	if (history->boot_count > 0)

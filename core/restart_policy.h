@@ -28,11 +28,15 @@ struct restart_history {
 	uint32_t attempts[RESTART_CAUSE_COUNT]; /* restarts since the last reset */
 	uint32_t boot_count;
 	int64_t boots_ms[RESTART_BOOTS_KEPT]; /* boots without a clean end, oldest first; the newest may be
-	                                         running */
+	                                         running: the latest moment at which the gateway noted it */
 };
 
 /* A boot begins. The oldest is forgotten when all places are taken. */
 void restart_history_boot(struct restart_history *history, int64_t now_ms);
+
+/* The newest boot has come to its readiness, or has ended before it: the gateway, which counts a boot from when
+ * its own code runs, has noted it by now. On a slow machine that is long after it was spawned. */
+void restart_history_boot_noted(struct restart_history *history, int64_t now_ms);
 
 /* The newest boot ended cleanly: it does not count. */
 void restart_history_clean_end(struct restart_history *history);

@@ -95,6 +95,8 @@ void cell_adopt_refused(struct step *step)
 {
 	struct supervision *machine = step->machine;
 
+	if (!machine->ready) /* whether it became so while nobody watched is not known */
+		restart_history_boot_noted(&machine->history, machine->now_ms);
 	if (!machine->was_ending) { /* it ended while nobody watched */
 		machine->planned = false;
 		machine->cause = RESTART_CRASH;
@@ -194,6 +196,8 @@ static void note_end(struct step *step)
 	machine->last_exit = step->event->exit;
 	if (machine->last_exit.kind == EXIT_CODE && machine->last_exit.value == 0)
 		restart_history_clean_end(&machine->history);
+	else if (!machine->ready)
+		restart_history_boot_noted(&machine->history, machine->now_ms);
 	if (machine->ready)
 		restart_history_healthy(
 		    &machine->settings->policy, &machine->history, machine->now_ms - machine->ready_ms);

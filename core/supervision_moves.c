@@ -269,8 +269,10 @@ void step_become_ready(struct step *step)
 {
 	struct supervision *machine = step->machine;
 
-	if (!machine->ready) /* an adopted one may have been ready all along */
+	if (!machine->ready) { /* an adopted one may have been ready all along */
 		machine->ready_ms = machine->now_ms;
+		restart_history_boot_noted(&machine->history, machine->now_ms);
+	}
 	machine->ready = true;
 	step_because(step, REASON_NONE, 0);
 	step_enter(step, STATE_RUNNING, 0);

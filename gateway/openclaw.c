@@ -69,9 +69,8 @@ const struct gateway_facts gateway_openclaw = {
     .phrases = phrases,
     .config_exit_code = 78,
     .boot_limit = 3,
-    /* 2026.9.6 counts boots that began in the last 300 s; it notes its boot a few seconds after we start it.
-     */
-    .boot_window_ms = 315000,
+    /* 2026.9.6 counts boots that began in the last 300 s, by the wall clock, to the millisecond. */
+    .boot_window_ms = 301000,
     .startup_path = "/startupz",
     .startup_status = "started",
     .ready_path = "/readyz", /* 2026.9.6; 2026.2.1 answers with a page */

@@ -27,7 +27,6 @@
 #define WORKER_SETTINGS_FD 4
 
 /* When memory runs out, the gateway goes before those who start it again (proc_pid_oom_score_adj(5)). */
-#define OOM_SCORE_FILE  "/proc/self/oom_score_adj"
 #define OOM_SCORE_ABOVE 200
 #define OOM_SCORE_MAX   1000
 #define OOM_SCORE_BYTES 12
@@ -68,49 +67,40 @@ static CLONE_RUNS void move_into(int cgroup_fd)
 static struct gated {
 	struct spawn_plan plan;
 	int gate_fd, our_gate_fd, null_fd;
-	char oom_score[OOM_SCORE_BYTES]; /* "": it stays as it is */
 } gated;
 
-/* Ours, and that of the gateway. The kernel gives all processes that share their memory the same (seen
- * on 6.18): what the new process sets for itself holds for us as well, until it runs its program and we take
- * it back. Only raising needs no privilege, and so does going back to what it was before. */
+/* Given to the new process before its gate opens, by us: it has enough to do meanwhile, and this takes long. The
+ * kernel gives all processes that share their memory the same score (seen on 6.18) and goes through every
+ * process there is to find them. So it holds for us as well, until the program runs and we take it back. Only
+ * raising needs no privilege, and so does going back to what it was before. */
 static struct oom_score {
 	int fd; /* of our own; 0: not opened yet, -1: cannot be */
+	bool raised;
 	char ours[OOM_SCORE_BYTES];
 } oom_score;
 
-static void choose_oom_score(void)
+static void raise_oom_score(int pid)
 {
-	ssize_t length;
+	char path[32], score[OOM_SCORE_BYTES];
+	int fd CLOSE_ON_RETURN = -1;
 	int above;
 
 	if (oom_score.fd == 0)
-		oom_score.fd = world_open(OOM_SCORE_FILE, O_RDWR | O_CLOEXEC);
-	gated.oom_score[0] = '\0';
-	if (oom_score.fd < 0)
-		return;
-	length = file_read_start(oom_score.fd, oom_score.ours, sizeof(oom_score.ours));
-	if (length <= 0)
+		oom_score.fd = world_open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	if (oom_score.fd < 0 || file_read_start(oom_score.fd, oom_score.ours, sizeof(oom_score.ours)) <= 0)
 		return;
 	above = (int)strtol(oom_score.ours, NULL, 10) + OOM_SCORE_ABOVE;
-	snprintf(
-	    gated.oom_score, sizeof(gated.oom_score), "%d", above < OOM_SCORE_MAX ? above : OOM_SCORE_MAX);
-}
-
-static CLONE_RUNS void raise_oom_score(const char *score)
-{
-	int fd = score[0] != '\0' ? world_open(OOM_SCORE_FILE, O_WRONLY | O_CLOEXEC) : -1;
-
-	if (fd < 0)
-		return;
-	(void)!world_write(fd, score, strlen(score));
-	close(fd);
+	snprintf(score, sizeof(score), "%d", above < OOM_SCORE_MAX ? above : OOM_SCORE_MAX);
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	fd = world_open(path, O_WRONLY | O_CLOEXEC);
+	oom_score.raised = fd >= 0 && world_pwrite(fd, score, strlen(score), 0) > 0;
 }
 
 static void restore_oom_score(void)
 {
-	if (gated.oom_score[0] != '\0')
+	if (oom_score.raised)
 		(void)!world_pwrite(oom_score.fd, oom_score.ours, strlen(oom_score.ours), 0);
+	oom_score.raised = false;
 }
 
 /* In the new process, which shares our memory: see clone_run. All that leaves no trace is done before the
@@ -135,7 +125,6 @@ static CLONE_RUNS void run_gated(void *context)
 	if (code == 0 && plan->working_directory[0] != '\0' && world_chdir(plan->working_directory) < 0)
 		code = -errno;
 	if (code == 0) {
-		raise_oom_score(self->oom_score);
 		world_execve(plan->arguments[0], plan->arguments, plan->environment);
 		code = -errno;
 	}
@@ -183,7 +172,6 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned)
 	if (null_fd < 0)
 		null_fd = world_open("/dev/null", O_RDWR | O_CLOEXEC);
 	gated = (struct gated){.plan = *plan, .gate_fd = gate[1], .our_gate_fd = gate[0], .null_fd = null_fd};
-	choose_oom_score();
 	pid = clone_run(
 	    plan->move_in ? -1 : plan->cgroup_fd, run_gated, &gated, &spawned->pid_fd, &spawned->in_cgroup);
 	close(gate[1]);
@@ -204,6 +192,7 @@ int spawn_release(struct spawned *spawned)
 	struct timespec head_start = {.tv_nsec = HEAD_START_NS};
 	int code = 0;
 
+	raise_oom_score(spawned->pid);
 	/* Where nothing can be sent it was killed before it ran: its exit will be reported. */
 	if (world_send(spawned->gate_fd, spawned->marker, sizeof(spawned->marker), MSG_NOSIGNAL) >= 0) {
 		/* Woken by the very execution, we and whom we tell of it would take the processor from the
@@ -212,8 +201,8 @@ int spawn_release(struct spawned *spawned)
 		if (poll(&gate, 1, EXEC_WAIT_MS) == 1 &&
 		    world_recv(spawned->gate_fd, &code, sizeof(code), MSG_DONTWAIT) <= 0)
 			code = 0;
-		restore_oom_score();
 	}
+	restore_oom_score();
 	file_close(&spawned->gate_fd);
 	return code;
 }

@@ -274,8 +274,7 @@ static void fill_narration(const struct filler *filler, const char *place, struc
 /* The gateway punishes what looks like a restart loop. One more restart would only prolong it. */
 void narrate_channels_off(struct supervisor *supervisor, const char *line)
 {
-	int64_t now_ms = clock_boot_ms(),
-	        clear_ms = supervisor->machine.started_ms + supervisor->facts->boot_window_ms;
+	int64_t now_ms = clock_boot_ms(), clear_ms = now_ms + supervisor->facts->boot_window_ms;
 	char evidence[EVENT_EVIDENCE_MAX], when[CLOCK_TEXT_MAX];
 	struct text json;
 

@@ -105,12 +105,21 @@ static void boot_began(struct checks *checks, int64_t at_ms)
 	checks->boots_ms[checks->boot_count++] = at_ms;
 }
 
+/* A gateway notes its boot when its own code runs: at the latest when it is ready, or has ended. */
+static void boot_noted(struct checks *checks)
+{
+	if (!checks->kept.gateway.ready && checks->boot_count > 0)
+		checks->boots_ms[checks->boot_count - 1] = checks->now_ms;
+}
+
 static void note_end(struct world *world, const struct supervision_event *event)
 {
 	struct checks *checks = &world->checks;
 	struct checks_gateway *gateway = &checks->kept.gateway;
 
-	if (event->exit.kind == EXIT_CODE && event->exit.value == 0 && checks->boot_count > 0)
+	if (event->exit.kind != EXIT_CODE || event->exit.value != 0)
+		boot_noted(checks);
+	else if (checks->boot_count > 0)
 		checks->boot_count--;
 	if (gateway->ready && checks->now_ms - gateway->ready_ms >= world->settings.policy.reset_after_ms)
 		for (int cause = 0; cause < RESTART_CAUSE_COUNT; cause++)
@@ -136,6 +145,7 @@ static void note_ready(struct world *world, const struct supervision_event *even
 		checks_violate(world, CHECK_READY_IS_TRUE,
 		    "generation %" PRIu64 " is called ready on %s of %" PRIu64, checks->kept.generation,
 		    supervision_event_name(event->type), event->generation);
+	boot_noted(checks);
 	if (!checks->kept.gateway.ready)
 		checks->kept.gateway.ready_ms = checks->now_ms;
 	checks->kept.gateway.ready = true;
@@ -243,6 +253,7 @@ static void note_record(struct world *world, const struct supervision_event *eve
 		checks->kept.planned = checks->kept.first_was_ready = false;
 		break;
 	case RECORD_ADOPT_REFUSED:
+		boot_noted(checks);
 		note_gone(checks);
 		break;
 	case RECORD_WAITING:

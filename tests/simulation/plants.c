@@ -105,6 +105,15 @@ PLANT(forgets_its_boots)
 	supervision_step(machine, event, actions);
 }
 
+PLANT(counts_boots_from_the_spawn)
+{
+	int64_t spawned_ms = machine->started_ms;
+
+	supervision_step(machine, event, actions);
+	if (event->type == ON_READY && machine->history.boot_count > 0)
+		machine->history.boots_ms[machine->history.boot_count - 1] = spawned_ms;
+}
+
 PLANT(ends_suspects)
 {
 	supervision_step(machine, event, actions);
@@ -356,6 +365,8 @@ static const struct plant plants[] = {
     {"retries-a-failed-spawn-at-once", "with no back-off set, a spawn that failed is repeated without a wait",
         CHECK_TIMERS_DO_NOT_SPIN, retries_a_failed_spawn_at_once},
     {"forgets-its-boots", "no boot counts against the budget", CHECK_BOOT_BUDGET, forgets_its_boots},
+    {"counts-boots-from-the-spawn", "a boot counts from its spawn, not from when the gateway noted it",
+        CHECK_BOOT_BUDGET, counts_boots_from_the_spawn},
     {"ends-suspects", "a mere suspicion is answered with SIGTERM", CHECK_HEALTHY_UNTOUCHED, ends_suspects},
     {"believes-any-end", "the end of an earlier gateway is taken for this one's", CHECK_HEALTHY_UNTOUCHED,
         believes_any_end},

@@ -121,6 +121,23 @@ TEST("the fourth boot waits until fewer than three of the last five minutes coun
 	CHECK(restart_policy_boots_counted(&defaults, &history, 301000) == 2);
 }
 
+TEST("a boot counts from when the gateway had noted it at the latest")
+{
+	struct restart_history history = {0};
+
+	for (int i = 0; i < 3; i++) {
+		restart_history_boot(&history, 1000 + 60000 * i);
+		restart_history_boot_noted(&history, 41000 + 60000 * i);
+	}
+
+	CHECK(restart_policy_boot_wait(&defaults, &history, 300000) == 41000);
+	restart_history_clean_end(&history);
+	CHECK(restart_policy_boot_wait(&defaults, &history, 300000) == 0);
+	history.boot_count = 0;
+	restart_history_boot_noted(&history, 1000); /* none is on record: nothing to note */
+	CHECK(history.boot_count == 0);
+}
+
 TEST("a boot that ended cleanly does not count")
 {
 	struct restart_history history = {0};
