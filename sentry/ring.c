@@ -135,6 +135,14 @@ static void make_room(struct ring *ring)
 	ring_commit(ring);
 }
 
+/* A page that is not mapped yet is mapped by the copy itself, and a SIGKILL in that moment leaves what was copied
+ * before it here and in the FIFO as well: it would be found twice. So they are mapped first. */
+static void map_pages(char *begin, const char *end)
+{
+	for (volatile char *at = begin; at < end; at += PAGE_BYTES - (uintptr_t)at % PAGE_BYTES)
+		*at = 0;
+}
+
 char *ring_read_begin(struct ring *ring, size_t *room)
 {
 	char *landing = ring->bytes[RING_LANDING];
@@ -151,6 +159,8 @@ char *ring_read_begin(struct ring *ring, size_t *room)
 		if (ring->dirty <= until)
 			ring->dirty = at;
 	}
+	if (ring->fd >= 0)
+		map_pages(landing + at, landing + until);
 	__atomic_store_n(&ring->header->reading_until, (uint32_t)until, __ATOMIC_SEQ_CST);
 	return landing + at;
 }
