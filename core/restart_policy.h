@@ -34,8 +34,8 @@ struct restart_history {
 /* A boot begins. The oldest is forgotten when all places are taken. */
 void restart_history_boot(struct restart_history *history, int64_t now_ms);
 
-/* The newest boot has come to its readiness, or has ended before it: the gateway, which counts a boot from when
- * its own code runs, has noted it by now. On a slow machine that is long after it was spawned. */
+/* The newest boot has come to its readiness, or has ended before it: the gateway, which counts a boot from
+ * when its own code runs, has noted it by now. On a slow machine that is long after it was spawned. */
 void restart_history_boot_noted(struct restart_history *history, int64_t now_ms);
 
 /* The newest boot ended cleanly: it does not count. */

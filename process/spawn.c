@@ -69,8 +69,8 @@ static struct gated {
 	int gate_fd, our_gate_fd, null_fd;
 } gated;
 
-/* Given to the new process before its gate opens, by us: it has enough to do meanwhile, and this takes long. The
- * kernel gives all processes that share their memory the same score (seen on 6.18) and goes through every
+/* Given to the new process before its gate opens, by us: it has enough to do meanwhile, and this takes long.
+ * The kernel gives all processes that share their memory the same score (seen on 6.18) and goes through every
  * process there is to find them. So it holds for us as well, until the program runs and we take it back. Only
  * raising needs no privilege, and so does going back to what it was before. */
 static struct oom_score {

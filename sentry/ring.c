@@ -135,8 +135,8 @@ static void make_room(struct ring *ring)
 	ring_commit(ring);
 }
 
-/* A page that is not mapped yet is mapped by the copy itself, and a SIGKILL in that moment leaves what was copied
- * before it here and in the FIFO as well: it would be found twice. So they are mapped first. */
+/* A page that is not mapped yet is mapped by the copy itself, and a SIGKILL in that moment leaves what was
+ * copied before it here and in the FIFO as well: it would be found twice. So they are mapped first. */
 static void map_pages(char *begin, const char *end)
 {
 	for (volatile char *at = begin; at < end; at += PAGE_BYTES - (uintptr_t)at % PAGE_BYTES)
