@@ -70,18 +70,20 @@ class GatewayClient:
             pass
 
     def _send(self, frame):
-        payload = json.dumps(frame).encode()
+        self._send_frame(0x81, json.dumps(frame).encode())
+
+    def _send_frame(self, kind, payload):
         mask = os.urandom(4)
         size = len(payload)
         if size < 126:
-            head = struct.pack("!BB", 0x81, 0x80 | size)
+            head = struct.pack("!BB", kind, 0x80 | size)
         else:
-            head = struct.pack("!BBH", 0x81, 0x80 | 126, size)
+            head = struct.pack("!BBH", kind, 0x80 | 126, size)
         masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
         self.socket.sendall(head + mask + masked)
 
     def _receive(self):
-        """The next whole text message; answers to pings are not needed within a test's time."""
+        """The next whole text message; pings that come before it are answered."""
         message = b""
         while True:
             first, size = struct.unpack("!BB", self._read(2))
@@ -92,6 +94,8 @@ class GatewayClient:
             if size > MESSAGE_MAX_BYTES:
                 raise AssertionError(f"a message of {size} bytes")
             payload = self._read(size)
+            if first & 0x0F == 9:
+                self._send_frame(0x8A, payload)
             if first & 0x0F == 8:
                 raise AssertionError(f"the gateway closed the connection: {payload[2:]!r}")
             if first & 0x0F in (0, 1):

@@ -24,7 +24,9 @@ LONG = bool(os.environ.get("LONG"))
 # OpenClaw's own exec hands a command over to the background after 120 s, however long it is told to wait.
 SESSION_S, TOOL_S, DRIP_S = (120, 100, 20) if LONG else (15, 40, 3)
 LATE_S = 10  # it may be found so much later
-SETTINGS = {"gateway": {"sessionTimeout": f"{SESSION_S}s", "toolTimeout": f"{TOOL_S}s"}}
+# The tool that ends by itself takes longer than a model may, and is left alone for that.
+SETTINGS = {"gateway": {"sessionTimeout": f"{SESSION_S}s", "toolTimeout": f"{max(TOOL_S, 2 * SESSION_S)}s",
+                        "sessions": [{"key": "*:stall", "toolTimeout": f"{TOOL_S}s"}]}}
 KEY = "agent:main:"
 STALLED = "sleep 98765"
 
