@@ -228,7 +228,9 @@ int json_edit_remove(const struct json_source *source, const struct json_value *
 		return -EINVAL;
 	front = skip_blanks_back(source, seat.comma + 1, seat.key);
 	end = seat.next_comma != 0 ? seat.next_comma + 1 : seat.end;
-	for (behind = end; is_at(source, behind, ' ') || is_at(source, behind, '\t'); behind++)
+	for (behind = end; behind < source->length && is_blank(source->bytes[behind]) &&
+	                   !is_line_end(source->bytes + behind, 1);
+	     behind++)
 		;
 	/* A comment before it ends with its line: what follows must not become part of it. */
 	if (is_in_comment(source, seat.comma + 1, front) && !is_at(source, behind, '\n') &&
