@@ -23,6 +23,7 @@
 
 #define EXIT_NOT_EXECUTED 127
 #define RELAY_ANSWER_S    2
+#define RELAY_READS_MAX   8
 
 extern char **environ;
 
@@ -184,7 +185,7 @@ bool relay_answers(unsigned port)
 	    .sin_port = htons((uint16_t)port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd CLOSE_ON_RETURN = world_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char answer[64];
+	char answer[64], rest[512];
 	ssize_t length;
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
@@ -194,5 +195,8 @@ bool relay_answers(unsigned port)
 		return false;
 	length = world_recv(fd, answer, sizeof(answer) - 1, 0);
 	answer[length > 0 ? (size_t)length : 0] = '\0';
+	/* To its end: whoever answers is not to find the line cut. */
+	for (int i = 0; i < RELAY_READS_MAX && length > 0; i++)
+		length = world_recv(fd, rest, sizeof(rest), 0);
 	return strncmp(answer, "HTTP/1.1 200", 12) == 0;
 }
