@@ -28,9 +28,11 @@ def _(place):
     told = given.relay("enable")
 
     expect("mock and anthropic" in told, told)
-    expect_equal(given.text(), CONFIG.replace('"https://api.mock.example/v1"', f'"{given.address("mock")}"').replace(
+    mock = given.address("mock")
+    expect_equal(given.text(), CONFIG.replace('"https://api.mock.example/v1"', f'"{mock}"').replace(
         "models: [], }, //", "models: [], timeoutSeconds: 390, }, //").replace(
-        "\n\t\t},\n\t},", f"\n\t\t\tanthropic: {{ baseUrl: \"{given.address('anthropic')}\", api: \"anthropic-messages\", apiKey: "
+        "\n\t\t},\n\t},", f"\n\t\t\tanthropic: {{ baseUrl: \"{given.address('anthropic')}\", "
+        "api: \"anthropic-messages\", apiKey: "
         "\"sk-ant-oat01-held-by-the-holdfast-relay\", timeoutSeconds: 390 },\n\t\t},\n\t},"), "the file")
     expect_equal((mode(given.config), mode(given.copy), mode(given.record)), (0o640, 0o640, 0o600), "modes")
     expect_equal(given.copy.read_text(), CONFIG, "the copy")
@@ -194,7 +196,8 @@ def _(place):
 
 @test("status lists every provider, where it goes and why")
 def _(place):
-    config = CONFIG.replace("\n\t\t},\n", "\n\t\t\t'amazon-bedrock': { baseUrl: 'https://b.example', api: 'bedrock-converse-stream' },"
+    config = CONFIG.replace("\n\t\t},\n", "\n\t\t\t'amazon-bedrock': { baseUrl: 'https://b.example', "
+                            "api: 'bedrock-converse-stream' },"
                             "\n\t\t\tlocal: { baseUrl: 'http://127.0.0.1:1/v1' },\n\t\t},\n", 1)
     given = Given(place, config=config)
     given.relay("enable", "mock")

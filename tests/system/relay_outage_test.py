@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 # pylint: disable=wrong-import-position
 import system
 from relay_home import CONFIG, PROVIDERS, Given
-from system import expect, expect_equal, kill, test, wait_for
+from system import expect, expect_equal, kill, steady, test, wait_for
 
 PATIENCE_S = 60
 
@@ -72,13 +72,13 @@ def _(place):
     expect_equal(given.text(), enabled, "the file")
 
     given.relay("disable")
-    began = time.monotonic()
-    while time.monotonic() - began < 35:
+
+    def dies_and_is_not_told_of():
         pid = relay_pid(place)
         if pid:
             kill(pid)
-        time.sleep(0.05)
-    expect_equal([kind for kind in place.kinds() if kind.startswith("relay.")], [], "events")
+        return not any(kind.startswith("relay.") for kind in place.kinds())
+    steady(dies_and_is_not_told_of, "an event of the relay", 35)
 
 
 sys.exit(system.main())
