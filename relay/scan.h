@@ -46,8 +46,8 @@ struct scan {
 void scan_init(struct scan *scan, enum api api, bool stream);
 void scan_release(struct scan *scan);
 
-/* The next bytes of the decoded body. Of a body that is no stream, content comes with its first byte. Returns 0
- * or -ENOMEM (then it is opaque from here on). */
+/* The next bytes of the decoded body. Of a body that is no stream, content comes with its first byte. Returns
+ * 0 or -ENOMEM (then it is opaque from here on). */
 int scan_feed(struct scan *scan, const char *bytes, size_t length, struct scan_found *found);
 
 /* A whole body that is no stream: usage and model, and whether it is an error. */
