@@ -16,6 +16,7 @@ void answer_clear(struct call *call)
 	chain_clear(&answer->held, &call->relay->segments);
 	chain_clear(&answer->tail, &call->relay->segments);
 	free(answer->head);
+	decoding_end(answer->decoding);
 	scan_release(&answer->scan);
 	memset(answer, 0, sizeof(*answer));
 }
@@ -106,6 +107,30 @@ static bool settle(struct call *call, struct batch *batch)
 	return true;
 }
 
+/* What a part of a stream brought. */
+static void note(struct call *call, struct batch *batch, const struct scan_found *found)
+{
+	batch->content |= found->content;
+	if (found->error && !batch->failed) {
+		batch->failed = true;
+		batch->report = call->answer.report = found->report;
+	}
+}
+
+struct decoded {
+	struct call *call;
+	struct batch *batch;
+};
+
+static void decoded_came(void *context, const char *bytes, size_t length)
+{
+	struct decoded *decoded = context;
+	struct scan_found found = {0};
+
+	scan_feed(&decoded->call->answer.scan, bytes, length, &found);
+	note(decoded->call, decoded->batch, &found);
+}
+
 static void examine(struct call *call, struct batch *batch, const char *data, size_t length)
 {
 	struct answer *answer = &call->answer;
@@ -113,13 +138,15 @@ static void examine(struct call *call, struct batch *batch, const char *data, si
 
 	answer->bytes += length;
 	batch->pieces[batch->count] = (struct iovec){(void *)data, length};
-	if (!answer->is_error && (answer->is_stream || answer->scan.opaque)) {
+	if (answer->is_stream && answer->decoding != NULL && !answer->scan.opaque) {
+		struct decoded decoded = {call, batch};
+
+		/* What cannot be read is passed on as it comes. */
+		if (decoding_feed(answer->decoding, data, length, decoded_came, &decoded) < 0)
+			answer->scan.opaque = batch->content = true;
+	} else if (!answer->is_error && (answer->is_stream || answer->scan.opaque)) {
 		scan_feed(&answer->scan, data, length, &found);
-		batch->content |= found.content;
-		if (found.error && !batch->failed) {
-			batch->failed = true;
-			batch->report = answer->report = found.report;
-		}
+		note(call, batch, &found);
 	}
 	if (found.complete == length) {
 		batch->ready = batch->count + 1;
@@ -131,13 +158,43 @@ static void examine(struct call *call, struct batch *batch, const char *data, si
 	batch->count++;
 }
 
+struct readable {
+	char *bytes;
+	size_t length, size;
+};
+
+static void readable_came(void *context, const char *bytes, size_t length)
+{
+	struct readable *readable = context;
+
+	if (length > readable->size - readable->length)
+		length = readable->size - readable->length;
+	memcpy(readable->bytes + readable->length, bytes, length);
+	readable->length += length;
+}
+
+/* What is held, decoded, at most `size` bytes. Returns how many. */
+static size_t read_held(struct call *call, char *target, size_t size)
+{
+	struct answer *answer = &call->answer;
+	struct readable readable = {.bytes = target, .size = size};
+
+	if (answer->decoding == NULL)
+		return chain_copy(&answer->held, target, size);
+	for (const struct segment *segment = answer->held.first; segment != NULL; segment = segment->next)
+		if (decoding_feed(answer->decoding, segment->bytes + segment->start,
+		        segment->end - segment->start, readable_came, &readable) < 0)
+			break;
+	return readable.length;
+}
+
 /* A whole error: what it means. */
 static void judge(struct call *call)
 {
 	struct answer *answer = &call->answer;
 	struct failover_report report;
 	char body[CLASSIFY_BODY_MAX], sentence[120];
-	size_t length = chain_copy(&answer->held, body, sizeof(body));
+	size_t length = read_held(call, body, sizeof(body));
 
 	classify_answer(call->provider->api, answer->status, answer->head, answer->head_length, body, length,
 	    clock_real_ms(), &report);
@@ -169,11 +226,11 @@ static bool look_at_whole(struct call *call)
 
 	if (length == 0 || call->provider->api == API_OTHER)
 		return true;
-	if (answer->held.first->next == NULL) {
+	if (answer->held.first->next == NULL && answer->decoding == NULL) {
 		scan_whole(
 		    &answer->scan, answer->held.first->bytes + answer->held.first->start, length, &found);
-	} else if ((copy = malloc(length)) != NULL) {
-		scan_whole(&answer->scan, copy, chain_copy(&answer->held, copy, length), &found);
+	} else if ((copy = malloc(RELAY_HOLD_MAX)) != NULL) {
+		scan_whole(&answer->scan, copy, read_held(call, copy, RELAY_HOLD_MAX), &found);
 		free(copy);
 	}
 	if (!found.error)
@@ -250,9 +307,14 @@ static int read_head(struct call *call, const char *head, size_t length)
 	                    value_begins(value, value_length, "text/event-stream");
 	answer->may_be_kept = connection_is_kept(answer);
 	scan_init(&answer->scan, call->provider->api, answer->is_stream);
-	if (call->provider->api == API_OTHER ||
-	    http_head_field(head, length, "content-encoding", &value, &value_length))
+	if (call->provider->api == API_OTHER)
 		answer->scan.opaque = true;
+	if (http_head_field(head, length, "content-encoding", &value, &value_length)) {
+		bool known;
+
+		answer->decoding = decoding_begin(value, value_length, &known);
+		answer->scan.opaque |= !known;
+	}
 	answer->chunked_out = !call->client->plain && answer->body.kind >= HTTP_BODY_CHUNKED;
 	if (call->client->plain)
 		call->client->closing = true;

@@ -121,7 +121,8 @@ bool answer_send(struct call *call, struct batch *batch)
 	struct sending sending = {.count = 2};
 	char buffer[HTTP_HEAD_MAX + 128];
 	struct text text, *head = NULL;
-	bool all = !answer->is_stream || answer->body.ended || answer->scan.opaque;
+	bool all =
+	    !answer->is_stream || answer->body.ended || answer->scan.opaque || answer->decoding != NULL;
 	size_t left = 0;
 
 	if (answer->head != NULL) {
@@ -180,7 +181,7 @@ void answer_break(struct call *call, const struct failover_report *report, const
 	snprintf(call->sentence, sizeof(call->sentence), "%s", sentence);
 	if (call->upstream != NULL)
 		upstream_close(call->upstream);
-	if (!answer->is_stream || answer->scan.opaque || call->provider->api == API_OTHER) {
+	if (!answer->is_stream || answer->scan.opaque || answer->decoding != NULL) {
 		/* Cut short it must look cut short. */
 		struct client *client = call->client;
 
