@@ -1,12 +1,12 @@
 /* A provider of language models for tests and benches, on 127.0.0.1.
  *
- *   mock_upstream [--port N] [--tls CERTIFICATE KEY] [--bench]
+ *   mock_upstream [--port N] [--tls CERTIFICATE KEY] [--manner NAME] [--bench]
  *
- * Prints its port, and serves until it is killed or its stdin ends. POST .../messages is Anthropic's API,
+ * Prints its port, and serves until it is killed or its stdin ends. POST .../messages is Anthropic's API and
  * POST
- * .../chat/completions is OpenAI's; mock_upstream_manners.c says how the key chooses the answer. --bench:
- * remembers no requests, and answers with as little work as it can; "stream" and "model" must then be among a
- * body's first 2 KiB. */
+ * .../chat/completions OpenAI's; mock_upstream_manners.c says how the key chooses the answer, unless --manner
+ * says it for all. --bench: remembers no requests, and answers with as little work as it can; "stream" and
+ * "model" must then be among a body's first 2 KiB. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -424,6 +424,8 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--tls") == 0 && i + 2 < argc) {
 			use_tls(argv[i + 1], argv[i + 2]);
 			i += 2;
+		} else if (strcmp(argv[i], "--manner") == 0 && i + 1 < argc && manner_set_only(argv[i + 1])) {
+			i++;
 		} else if (strcmp(argv[i], "--bench") == 0) {
 			mock.keeps_requests = false;
 		} else {

@@ -89,8 +89,11 @@ struct connection {
 	struct connection *next, **link; /* of all */
 };
 
+struct manner;
+
 struct mock {
 	bool keeps_requests;
+	const struct manner *only; /* whatever the key says; NULL: the key chooses */
 	SSL_CTX *tls;
 	struct connection *connections;
 	uint64_t open, accepted, requests, answered, gone, handshakes, resumed;
@@ -120,9 +123,15 @@ bool manner_answer(struct connection *connection, bool early);
 void manner_set(const char *key, const char *manner);
 /* The name of the manner that a key has now; it is kept for ever. */
 const char *manner_of(const char *key);
+/* All keys are answered in this manner. Returns false where there is none of that name. */
+bool manner_set_only(const char *name);
+/* "KEY":N for each key: how often it was used since its manner was set. */
+void manner_tell(struct bytes *words);
 void step_add(struct connection *connection, enum step_kind kind, size_t from, int64_t ms);
 
 /* mock_upstream_words.c: what providers say. */
+/* The answers that follow are to this key: what is said of its organisation. */
+void words_speak_for(const char *key);
 void words_head(struct bytes *words, enum api api, int status, const char *type, const char *more);
 void words_error(struct bytes *words, enum api api, const char *name, int64_t seconds);
 void words_error_event(struct bytes *words, enum api api, const char *name);

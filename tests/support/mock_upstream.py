@@ -38,11 +38,12 @@ class Authority:
 
 
 class MockUpstream:
-    def __init__(self, authority=None, port=0, bench=False, program=PROGRAM):
+    def __init__(self, authority=None, port=0, bench=False, program=PROGRAM, only=None):
         tls = ["--tls", str(authority.certificate), str(authority.key)] if authority else []
         self.authority = authority
         # Its stdin is ours: it ends with us, whatever becomes of us.
-        self.process = subprocess.Popen([str(program), "--port", str(port), *tls, *(["--bench"] if bench else [])],
+        self.process = subprocess.Popen([str(program), "--port", str(port), *tls, *(["--bench"] if bench else []),
+                                         *(["--manner", only] if only else [])],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
         self.url = f"{'https' if authority else 'http'}://127.0.0.1:{self.port}"
@@ -86,6 +87,10 @@ class MockUpstream:
     def counters(self):
         """open (this question's connection included), accepted, requests, answered, gone, handshakes, resumed."""
         return self._seen()["counters"]
+
+    def uses(self):
+        """How often each key was used."""
+        return self._seen()["keys"]
 
     def manner(self, key, manner):
         self._control("POST", f"/__manner/{key}/{manner}")

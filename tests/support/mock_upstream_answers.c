@@ -116,7 +116,8 @@ void answer_ok(struct connection *connection, const char *words, int64_t number)
 		return;
 	}
 	if (bytes->length == 0) {
-		snprintf(connection->request.key, KEY_MAX, "sk-ok");
+		snprintf(connection->request.key, KEY_MAX, "sk-ok-%0170d", 0);
+		words_speak_for(""); /* the same bytes are for every key */
 		whole_send(connection, NULL, &usual);
 		bytes_add(bytes, connection->words.data, connection->words.length);
 		connection->step_count = 0;

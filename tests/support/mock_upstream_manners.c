@@ -186,11 +186,29 @@ void manner_set(const char *key, const char *manner)
 	state->uses = 0;
 }
 
+bool manner_set_only(const char *name)
+{
+	mock.only = manner_find(name);
+	return mock.only != NULL;
+}
+
 const char *manner_of(const char *key)
 {
 	const struct key_state *state = key[0] != '\0' ? key_find(key) : NULL;
 
 	return state != NULL && state->manner != NULL ? state->manner->name : "none";
+}
+
+void manner_tell(struct bytes *words)
+{
+	const char *separator = "";
+
+	for (size_t i = 0; i < KEYS_MAX; i++) {
+		if (keys[i].key[0] == '\0' || strpbrk(keys[i].key, "\"\\") != NULL)
+			continue;
+		bytes_print(words, "%s\"%s\":%" PRIu64, separator, keys[i].key, keys[i].uses);
+		separator = ",";
+	}
 }
 
 bool manner_answer(struct connection *connection, bool early)
@@ -205,6 +223,8 @@ bool manner_answer(struct connection *connection, bool early)
 		return false;
 	if (is_control)
 		manner = manner_find("__control");
+	else if (mock.only != NULL)
+		manner = mock.only;
 	else if (state != NULL &&
 	         ((state->is_once && state->uses > 0) || (state->is_flapping && state->uses % 2 == 1)))
 		manner = manner_find("ok");
@@ -214,6 +234,7 @@ bool manner_answer(struct connection *connection, bool early)
 	connection->words.length = 0;
 	connection->fixed = NULL;
 	connection->step_count = connection->step = connection->sent = 0;
+	words_speak_for(is_control ? "" : request->key);
 	manner->answer(connection, manner->words, state != NULL ? state->number : 0);
 	return true;
 }

@@ -1,8 +1,8 @@
 /* The requests that the mock upstream remembers, and how it is asked about them and told otherwise:
  *
- *   GET  /__requests             {"counters":{...},"requests":[...]}, oldest first. Bytes are Latin-1.
- *   POST /__manner/KEY/MANNER    how KEY is answered from now on; "-": as it says itself
- *   POST /__forget               the requests so far are forgotten */
+ *   GET  /__requests             {"counters":{...},"keys":{...},"requests":[...]}, oldest first. Bytes are
+ * Latin-1. POST /__manner/KEY/MANNER    how KEY is answered from now on; "-": as it says itself POST
+ * /__forget               the requests so far are forgotten */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,8 +120,10 @@ static void put_all(struct bytes *words)
 	bytes_print(words,
 	    "{\"counters\":{\"open\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"requests\":%" PRIu64
 	    ",\"answered\":%" PRIu64 ",\"gone\":%" PRIu64 ",\"handshakes\":%" PRIu64 ",\"resumed\":%" PRIu64
-	    "},\"requests\":[",
+	    "},\"keys\":{",
 	    mock.open, mock.accepted, mock.requests, mock.answered, mock.gone, mock.handshakes, mock.resumed);
+	manner_tell(words);
+	bytes_print(words, "},\"requests\":[");
 	for (uint64_t number = from > first ? from : first; number <= mock.requests; number++) {
 		const struct asked *one = &asked[number % ASKED_MAX];
 

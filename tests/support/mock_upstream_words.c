@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hash.h"
 #include "tests/support/mock_upstream.h"
 
 #define MODEL_DEFAULT "mock-model"
@@ -99,6 +100,23 @@ static const struct failure *failure_find(const char *name)
 	return &failures[0];
 }
 
+static char organisation[64]; /* of the key that is answered; "": left out */
+
+/* Keys are of one organisation when a word of theirs says so: sk-429-orgA, sk-ok-orgA. Others have one each.
+ */
+void words_speak_for(const char *key)
+{
+	const char *word = strstr(key, "-org");
+
+	if (word != NULL)
+		snprintf(
+		    organisation, sizeof(organisation), "org-%.*s", (int)strcspn(word + 4, "-"), word + 4);
+	else if (key[0] != '\0')
+		snprintf(organisation, sizeof(organisation), "org-%016" PRIx64, hash_bytes(key, strlen(key)));
+	else
+		organisation[0] = '\0';
+}
+
 /* The quota's headers, which come with every answer. */
 static void words_limits(struct bytes *words, enum api api, int status, int64_t seconds)
 {
@@ -106,9 +124,12 @@ static void words_limits(struct bytes *words, enum api api, int status, int64_t 
 	struct tm parts;
 	char text[32];
 
+	if (organisation[0] != '\0')
+		bytes_print(words, "%s: %s\r\n",
+		    api == API_ANTHROPIC ? "anthropic-organization-id" : "openai-organization", organisation);
 	if (api != API_ANTHROPIC) {
 		bytes_print(words,
-		    "x-request-id: req_mock\r\nopenai-organization: org-mock\r\nopenai-processing-ms: 12\r\n"
+		    "x-request-id: req_mock\r\nopenai-processing-ms: 12\r\n"
 		    "openai-version: 2020-10-01\r\nx-ratelimit-limit-requests: 60\r\n"
 		    "x-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %" PRId64 "s\r\n",
 		    status == 429 ? 0 : 59, seconds > 0 ? seconds : 1);
@@ -116,7 +137,7 @@ static void words_limits(struct bytes *words, enum api api, int status, int64_t 
 	}
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&reset, &parts));
 	bytes_print(words,
-	    "request-id: req_mock\r\nanthropic-organization-id: org-mock\r\n"
+	    "request-id: req_mock\r\n"
 	    "anthropic-ratelimit-requests-limit: 50\r\nanthropic-ratelimit-requests-remaining: %d\r\n"
 	    "anthropic-ratelimit-requests-reset: %s\r\n",
 	    status == 429 ? 0 : 49, text);
