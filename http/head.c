@@ -5,12 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* One field line, cut at its colon; the value without the blanks around it. */
-struct field {
-	const char *name, *value;
-	size_t name_length, value_length;
-};
-
 struct seen {
 	unsigned fields, host, content_length, transfer_encoding;
 };
@@ -25,11 +19,27 @@ ssize_t http_head_find(const char *bytes, size_t length)
 	return length >= HTTP_HEAD_MAX ? -EMSGSIZE : 0;
 }
 
-static bool is_token(unsigned char byte)
-{
-	return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-	       (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
-}
+/* The characters of a token (RFC 9110, 5.6.2). A table, because each byte of each head is asked. */
+static const bool token[256] = {
+    ['0' ... '9'] = true,
+    ['a' ... 'z'] = true,
+    ['A' ... 'Z'] = true,
+    ['!'] = true,
+    ['#'] = true,
+    ['$'] = true,
+    ['%'] = true,
+    ['&'] = true,
+    ['\''] = true,
+    ['*'] = true,
+    ['+'] = true,
+    ['-'] = true,
+    ['.'] = true,
+    ['^'] = true,
+    ['_'] = true,
+    ['`'] = true,
+    ['|'] = true,
+    ['~'] = true,
+};
 
 /* Text as RFC 9110 allows it in a field value: visible characters, blanks, bytes above ASCII. */
 static bool is_text(const char *bytes, size_t length)
@@ -48,7 +58,17 @@ static bool is_blank(char byte)
 	return byte == ' ' || byte == '\t';
 }
 
-static bool split_field(const char *line, size_t length, struct field *field)
+static void trim(struct http_field *field)
+{
+	while (field->value_length > 0 && is_blank(field->value[0])) {
+		field->value++;
+		field->value_length--;
+	}
+	while (field->value_length > 0 && is_blank(field->value[field->value_length - 1]))
+		field->value_length--;
+}
+
+static bool split_field(const char *line, size_t length, struct http_field *field)
 {
 	const char *colon = memchr(line, ':', length);
 
@@ -57,22 +77,54 @@ static bool split_field(const char *line, size_t length, struct field *field)
 	field->name = line;
 	field->name_length = (size_t)(colon - line);
 	for (size_t i = 0; i < field->name_length; i++)
-		if (!is_token((unsigned char)line[i]))
+		if (!token[(unsigned char)line[i]])
 			return false;
 	field->value = colon + 1;
 	field->value_length = length - field->name_length - 1;
-	while (field->value_length > 0 && is_blank(field->value[0])) {
-		field->value++;
-		field->value_length--;
-	}
-	while (field->value_length > 0 && is_blank(field->value[field->value_length - 1]))
-		field->value_length--;
+	trim(field);
 	return is_text(field->value, field->value_length);
 }
 
-static bool is_named(const struct field *field, const char *name)
+bool http_field_is(const struct http_field *field, const char *name, size_t name_length)
 {
-	return strlen(name) == field->name_length && strncasecmp(field->name, name, field->name_length) == 0;
+	return name_length == field->name_length && strncasecmp(field->name, name, name_length) == 0;
+}
+
+static bool is_named(const struct http_field *field, const char *name)
+{
+	return http_field_is(field, name, strlen(name));
+}
+
+unsigned http_head_status(const char *head)
+{
+	return (unsigned)(head[9] - '0') * 100 + (unsigned)(head[10] - '0') * 10 + (unsigned)(head[11] - '0');
+}
+
+bool http_head_next(const char *head, size_t length, size_t *offset, struct http_field *field)
+{
+	const char *line = head + *offset, *end = head + length, *stop, *colon;
+
+	if (*offset == 0) {
+		line = memchr(head, '\n', length);
+		if (line == NULL)
+			return false;
+		line++;
+	}
+	stop = line < end ? memchr(line, '\n', (size_t)(end - line)) : NULL;
+	if (stop == NULL || stop - line < 2)
+		return false;
+	colon = memchr(line, ':', (size_t)(stop - line));
+	if (colon == NULL)
+		return false;
+	*offset = (size_t)(stop + 1 - head);
+	*field = (struct http_field){.name = line,
+	    .name_length = (size_t)(colon - line),
+	    .value = colon + 1,
+	    .value_length = (size_t)(stop - colon) - 2,
+	    .line = line,
+	    .line_length = (size_t)(stop + 1 - line)};
+	trim(field);
+	return true;
 }
 
 static bool is_number(const char *digits, size_t length)
@@ -94,12 +146,12 @@ static bool is_first_line(enum http_head_kind kind, const char *line, size_t len
 		return length >= 12 &&
 		       (memcmp(line, "HTTP/1.1 ", 9) == 0 || memcmp(line, "HTTP/1.0 ", 9) == 0) &&
 		       is_number(line + 9, 3) && (length == 12 || line[12] == ' ');
-	return length > 9 && is_token((unsigned char)line[0]) &&
+	return length > 9 && token[(unsigned char)line[0]] &&
 	       (memcmp(line + length - 9, " HTTP/1.1", 9) == 0 ||
 	           memcmp(line + length - 9, " HTTP/1.0", 9) == 0);
 }
 
-static const char *count_field(struct seen *seen, const struct field *field)
+static const char *count_field(struct seen *seen, const struct http_field *field)
 {
 	if (++seen->fields > HTTP_FIELDS_MAX)
 		return "it has too many header fields";
@@ -125,7 +177,7 @@ static const char *find_fault(enum http_head_kind kind, const char *head, size_t
 
 	while (line < end) {
 		const char *stop = memchr(line, '\n', (size_t)(end - line));
-		struct field field;
+		struct http_field field;
 		const char *fault;
 		size_t line_length;
 
@@ -164,20 +216,15 @@ int http_head_check(enum http_head_kind kind, const char *head, size_t length, s
 bool http_head_field(
     const char *head, size_t length, const char *name, const char **value, size_t *value_length)
 {
-	const char *line = memchr(head, '\n', length), *end = head + length;
+	size_t offset = 0, name_length = strlen(name);
+	struct http_field field;
 
-	while (line != NULL && ++line < end) {
-		const char *stop = memchr(line, '\n', (size_t)(end - line));
-		struct field field;
-
-		if (stop == NULL || stop - line < 2)
-			return false;
-		if (split_field(line, (size_t)(stop - line) - 1, &field) && is_named(&field, name)) {
+	while (http_head_next(head, length, &offset, &field)) {
+		if (http_field_is(&field, name, name_length)) {
 			*value = field.value;
 			*value_length = field.value_length;
 			return true;
 		}
-		line = stop;
 	}
 	return false;
 }

@@ -27,6 +27,23 @@ ssize_t http_head_find(const char *bytes, size_t length);
  * is a plain number; a request has exactly one Host. Returns 0 or -EBADMSG with *why (may be NULL). */
 int http_head_check(enum http_head_kind kind, const char *head, size_t length, struct error *why);
 
+/* One field line, cut at its colon; the value without the blanks around it. Into the head. */
+struct http_field {
+	const char *name, *value;
+	size_t name_length, value_length;
+	const char *line; /* the whole line, with its CR LF */
+	size_t line_length;
+};
+
+/* The next field of a checked head. *offset is 0 before the first. Returns false after the last. */
+bool http_head_next(const char *head, size_t length, size_t *offset, struct http_field *field);
+
+/* Whether the field has this name, in any case of letters. */
+bool http_field_is(const struct http_field *field, const char *name, size_t name_length);
+
+/* The status of a checked head of an answer. */
+unsigned http_head_status(const char *head);
+
 /* The value of the first field of this name (any case) in a checked head, without surrounding blanks. Returns
  * false when there is none. *value points into `head`. */
 bool http_head_field(
