@@ -240,7 +240,7 @@ bool report_write(struct relay *relay, const char *path, bool keep_alive, struct
 	else if (is_profiles)
 		write_profiles(relay, &text);
 	else
-		text_add(&text, "{\"ok\":true,\"status\":\"live\"}\n");
+		text_add(&text, "{\"status\":\"ok\"}");
 	length = snprintf(head, sizeof(head),
 	    "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
 	    "Connection: %s\r\n\r\n",

@@ -342,6 +342,9 @@ void health_tell_sentry(struct supervisor *supervisor);
 void health_host_slept(struct supervisor *supervisor);
 /* What the sentry says of how the gateway is. */
 void health_said(struct supervisor *supervisor, const struct message *message);
+/* Writes down what a worker found, if it is of one of the kinds that it may tell of; NULL ends them. */
+void health_found(
+    struct supervisor *supervisor, const char *const *kinds, const struct message_finding *finding);
 /* A look must come so soon. */
 int64_t health_patience_ms(const struct supervisor *supervisor);
 /* health_status.c */

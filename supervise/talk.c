@@ -234,6 +234,8 @@ static void hello_came(
 static void worker_said(struct supervisor *supervisor, struct supervised_worker *worker,
     const struct message *message, int passed_fd)
 {
+	static const char *const kinds[] = {
+	    "relay.failover", "profile.cooling", "profile.disabled", "profile.recovered", NULL};
 	enum worker_index index = (enum worker_index)(worker - supervisor->workers);
 
 	if (message->type == MESSAGE_LISTENER && worker->returning) {
@@ -245,6 +247,8 @@ static void worker_said(struct supervisor *supervisor, struct supervised_worker 
 		hello_came(supervisor, worker, &message->hello);
 	else if (index == WORKER_SENTRY)
 		sentry_said(supervisor, message);
+	else if (index == WORKER_RELAY && message->type == MESSAGE_FINDING)
+		health_found(supervisor, kinds, &message->finding);
 	else if (index == WORKER_RECORDER && message->type == MESSAGE_STORED)
 		events_acknowledge(supervisor, message->stored.life, message->stored.sequence);
 	else if (index == WORKER_RECORDER && message->type == MESSAGE_STORE)
