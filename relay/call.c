@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "relay/relay.h"
 #include "relay/reply.h"
@@ -27,7 +26,7 @@ static uint32_t bucket(int64_t ms)
 static void count_latency(struct call *call, enum failover_outcome outcome)
 {
 	struct profile_figures *figures = &profile_of(call)->figures;
-	int64_t took_ms = clock_boot_ms() - call->attempt_ms;
+	int64_t took_ms = relay_now_ms(call->relay) - call->attempt_ms;
 
 	figures->latency[outcome][bucket(took_ms)]++;
 	figures->latency_sum_ms[outcome] += (uint64_t)took_ms;
@@ -48,7 +47,8 @@ void call_free(struct call *call)
 
 	if (call->trying) {
 		profile_of(call)->figures.outcomes[FAILOVER_ABANDONED]++;
-		failover_end(&call->provider->failover, &call->failover, &abandoned, clock_boot_ms());
+		failover_end(
+		    &call->provider->failover, &call->failover, &abandoned, relay_now_ms(call->relay));
 	}
 	if (call->upstream != NULL)
 		upstream_close(call->upstream);
@@ -75,7 +75,7 @@ static struct client *part(struct call *call)
 static void conclude(struct call *call, enum failover_verdict verdict)
 {
 	struct provider *provider = call->provider;
-	int64_t now_ms = clock_boot_ms();
+	int64_t now_ms = relay_now_ms(call->relay);
 	char sentence[400];
 	unsigned status;
 
@@ -133,7 +133,7 @@ static bool begin_attempt(struct call *call, struct failover_report *report)
 		return false;
 	}
 	call->attempts++;
-	call->attempt_ms = clock_boot_ms();
+	call->attempt_ms = relay_now_ms(call->relay);
 	for (bool fresh = false;; fresh = true) {
 		bool was_reused;
 
@@ -167,7 +167,7 @@ static void carry_out(struct call *call, enum failover_verdict verdict)
 		call->outcome = report.outcome;
 		provider->profiles[call->attempt.profile].figures.outcomes[report.outcome]++;
 		verdict = failover_failed(
-		    &provider->failover, &call->failover, &report, clock_boot_ms(), &call->attempt);
+		    &provider->failover, &call->failover, &report, relay_now_ms(call->relay), &call->attempt);
 	}
 	call->trying = false;
 	conclude(call, verdict);
@@ -198,8 +198,8 @@ void call_failed(struct call *call, const struct failover_report *report, const 
 		upstream_keep(call->upstream);
 	else if (call->upstream != NULL)
 		upstream_close(call->upstream);
-	verdict =
-	    failover_failed(&provider->failover, &call->failover, &seen, clock_boot_ms(), &call->attempt);
+	verdict = failover_failed(
+	    &provider->failover, &call->failover, &seen, relay_now_ms(call->relay), &call->attempt);
 	memcpy(trace, call->trace, sizeof(trace));
 	memcpy(said, call->sentence, sizeof(said));
 	to = call->attempt.profile;
@@ -242,7 +242,7 @@ static void clock_passed(struct deadline *deadline)
 	    .outcome = FAILOVER_SILENT, .scope = FAILOVER_MODEL, .retry_after_ms = -1};
 	char sentence[120], duration[32];
 
-	relay_sweep(call->relay);
+	relay_enter(call->relay);
 	if (call->reading_error) {
 		answer_closed(call, false);
 		return;
@@ -255,7 +255,7 @@ static void clock_passed(struct deadline *deadline)
 		return;
 	}
 	snprintf(sentence, sizeof(sentence), "no content for %s",
-	    text_duration(duration, sizeof(duration), clock_boot_ms() - call->attempt_ms));
+	    text_duration(duration, sizeof(duration), relay_now_ms(call->relay) - call->attempt_ms));
 	call_failed(call, &report, sentence);
 }
 
@@ -274,13 +274,13 @@ static void choose(struct call *call)
 	call->clock.context = call;
 	if (length > RELAY_BODY_READ_MAX)
 		length = RELAY_BODY_READ_MAX;
-	if (first != NULL && first->next != NULL && first->end < SEGMENT_LARGE_BYTES / 2) {
+	if (first != NULL && first->end - first->start < length) {
 		copy = malloc(length);
 		if (copy != NULL)
 			scan_request_read(copy, chain_copy(&call->stored, copy, length), &call->request);
 		free(copy);
 	} else if (first != NULL) {
-		scan_request_read(first->bytes + first->start, first->end - first->start, &call->request);
+		scan_request_read(first->bytes + first->start, length, &call->request);
 	}
 	if (call->request.model[0] != '\0')
 		model = hash_bytes(call->request.model, strlen(call->request.model));
@@ -289,7 +289,7 @@ static void choose(struct call *call)
 		model ^= call->credential;
 	provider->calls++;
 	verdict = failover_begin(&provider->failover, &call->failover, model, call->request.conversation,
-	    clock_boot_ms(), &call->attempt);
+	    relay_now_ms(call->relay), &call->attempt);
 	call->trying = verdict == FAILOVER_TRY;
 	carry_out(call, verdict);
 }
@@ -309,7 +309,7 @@ void call_stored(struct call *call)
 
 void call_content(struct call *call)
 {
-	int64_t now_ms = clock_boot_ms();
+	int64_t now_ms = relay_now_ms(call->relay);
 
 	failover_content(&call->provider->failover, &call->failover, now_ms);
 	call->content_ms = call->heard_ms = now_ms;
@@ -326,7 +326,7 @@ void call_content(struct call *call)
 
 void call_heard(struct call *call)
 {
-	call->heard_ms = clock_boot_ms();
+	call->heard_ms = relay_now_ms(call->relay);
 	deadline_set(&call->relay->deadlines, &call->clock, call->attempt.gap_ms);
 }
 
@@ -360,7 +360,7 @@ void call_over(struct call *call, const struct failover_report *report)
 	count_tokens(&figures->output_tokens, usage->output_tokens);
 	count_tokens(&figures->cache_read_tokens, usage->cache_read_tokens);
 	count_tokens(&figures->cache_write_tokens, usage->cache_write_tokens);
-	failover_end(&provider->failover, &call->failover, report, clock_boot_ms());
+	failover_end(&provider->failover, &call->failover, report, relay_now_ms(call->relay));
 	call->trying = false;
 	client_answered(part(call));
 	tell_changes(provider);

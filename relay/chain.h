@@ -10,8 +10,8 @@
 #include <sys/uio.h>
 
 #define SEGMENT_SMALL_BYTES (2 * 1024)
-#define SEGMENT_LARGE_BYTES (64 * 1024)
-#define SEGMENTS_SPARE_MAX  12 /* large ones kept for reuse */
+#define SEGMENT_LARGE_BYTES (256 * 1024)
+#define SEGMENTS_SPARE_MAX  4 /* large ones kept for reuse */
 
 struct segment {
 	struct segment *next;

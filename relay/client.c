@@ -48,7 +48,7 @@ static void deadline_passed(struct deadline *deadline)
 {
 	struct client *client = deadline->context;
 
-	relay_sweep(client->relay);
+	relay_enter(client->relay);
 	if (client->call != NULL && !client->call->stored_whole && !client->call->answer.committed)
 		client_reply(client, client->call->provider->api, 408, -1,
 		    "The relay waited too long for the rest of the request.");
@@ -77,6 +77,7 @@ static bool between(struct client *client)
 		client_release(client);
 		return false;
 	}
+	client->deaf = false;
 	deadline_set(
 	    &relay->deadlines, &client->deadline, relay->draining ? RELAY_DRAIN_IDLE_MS : RELAY_KEPT_MS);
 	client_watch(client);
@@ -159,7 +160,7 @@ static void receive_body(struct client *client)
 	struct call *call = client->call;
 	struct relay *relay = client->relay;
 
-	for (int reads = 0; reads < READS_MAX && client->call == call && !call->stored_whole; reads++) {
+	for (int reads = 0; reads < READS_MAX && !call->upload.ended; reads++) {
 		uint64_t left = call->upload.left;
 		size_t size, data_length;
 		const char *data;
@@ -172,9 +173,11 @@ static void receive_body(struct client *client)
 			refuse_body(client, -ENOMEM);
 			return;
 		}
-		got = world_recv(client->fd, room, left < size ? left : size, MSG_DONTWAIT);
+		if (left < size)
+			size = left;
+		got = world_recv(client->fd, room, size, MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
+			break;
 		if (got <= 0) {
 			client_release(client);
 			return;
@@ -182,8 +185,10 @@ static void receive_body(struct client *client)
 		chain_grew(&call->stored, (size_t)got);
 		relay->stored_bytes += (uint64_t)got;
 		http_body_take(&call->upload, room, (size_t)got, &data, &data_length);
-		stored(client);
+		if ((size_t)got < size)
+			break;
 	}
+	stored(client);
 }
 
 static void begin(struct client *client, const struct request_route *route)
@@ -343,7 +348,7 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 	struct client *client = source->context;
 	bool was_full = client_is_full(client);
 
-	relay_sweep(client->relay);
+	relay_enter(client->relay);
 	/* Half closed is gone: who wants no answer is not worth one. */
 	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
 		client_release(client);
@@ -360,7 +365,12 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 			return;
 		client_watch(client);
 	}
-	if ((events & EPOLLIN) != 0 && (client->watched & EPOLLIN) != 0)
+	if ((events & EPOLLIN) == 0 || client->deaf)
+		return;
+	client->deaf = client->call != NULL && client->call->stored_whole && !client->lingering;
+	if (client->deaf)
+		client_watch(client);
+	else
 		receive(client);
 }
 

@@ -11,7 +11,8 @@
 
 void client_watch(struct client *client)
 {
-	bool reads = client->lingering || client->call == NULL || !client->call->stored_whole;
+	/* Its next request may wait in the socket: it is not watched for only once one does. */
+	bool reads = !client->deaf;
 	uint32_t events = EPOLLRDHUP | (reads ? EPOLLIN : 0) | (client_is_full(client) ? EPOLLOUT : 0);
 
 	if (events == client->watched || client->gone)

@@ -11,12 +11,17 @@
 #define NS_IN_MS 1000000
 #define NS_IN_S  1000000000
 
-int64_t deadlines_now_ns(void)
+static int64_t clock_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (int64_t)now.tv_sec * NS_IN_S + now.tv_nsec;
+}
+
+void deadlines_look(struct deadlines *deadlines)
+{
+	deadlines->now_ns = clock_ns();
 }
 
 static void put(struct deadlines *deadlines, uint32_t place, struct deadline *deadline)
@@ -87,13 +92,13 @@ static void arm(struct deadlines *deadlines, int64_t due_ns)
 static void timer_came(struct loop_source *source, uint32_t events)
 {
 	struct deadlines *deadlines = source->context;
-	int64_t now_ns = deadlines_now_ns();
 	uint64_t times;
 
 	(void)events;
 	if (world_read(deadlines->fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
 		return;
 	deadlines->armed_ns = 0;
+	deadlines_look(deadlines);
 	while (deadlines->count > 0) {
 		struct deadline *first = at(deadlines, 1);
 
@@ -102,7 +107,7 @@ static void timer_came(struct loop_source *source, uint32_t events)
 			sink(deadlines, first);
 			continue;
 		}
-		if (first->key_ns > now_ns)
+		if (first->key_ns > deadlines->now_ns)
 			break;
 		if (first->due_ns == 0) {
 			deadline_forget(deadlines, first);
@@ -117,7 +122,7 @@ static void timer_came(struct loop_source *source, uint32_t events)
 
 void deadline_set(struct deadlines *deadlines, struct deadline *deadline, int64_t in_ms)
 {
-	deadline->due_ns = deadlines_now_ns() + in_ms * NS_IN_MS;
+	deadline->due_ns = deadlines->now_ns + in_ms * NS_IN_MS;
 	if (deadline->place != 0 && deadline->key_ns <= deadline->due_ns)
 		return;
 	if (deadline->place == 0) {

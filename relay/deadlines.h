@@ -22,6 +22,7 @@ struct deadline {
 struct deadlines {
 	struct loop_source source;
 	int fd;
+	int64_t now_ns;   /* when it was last looked at */
 	int64_t armed_ns; /* 0: not */
 	struct deadline **heap;
 	uint32_t count, size, reserved;
@@ -36,9 +37,10 @@ void deadlines_release(struct deadlines *deadlines);
 int deadlines_reserve(struct deadlines *deadlines, uint32_t count);
 void deadlines_unreserve(struct deadlines *deadlines, uint32_t count);
 
-int64_t deadlines_now_ns(void);
+/* Looks at the clock: deadline_set counts from this time. */
+void deadlines_look(struct deadlines *deadlines);
 
-/* In so many milliseconds from now. */
+/* In so many milliseconds from the last look. */
 void deadline_set(struct deadlines *deadlines, struct deadline *deadline, int64_t in_ms);
 /* Keeps it in the heap where it costs nothing; deadline_forget before its memory goes. */
 void deadline_clear(struct deadline *deadline);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "relay/relay.h"
 
 /* "host", "host:port", "[v6]:port" up to the first "/". Returns 0 or -EINVAL. */
@@ -46,10 +45,10 @@ static void addresses_came(struct resolve *resolve, const struct resolve_answer 
 	int result = answer->result;
 	struct upstream *upstream;
 
-	relay_sweep(endpoint->relay);
+	relay_enter(endpoint->relay);
 	if (answer->result == 0) {
 		endpoint->addresses = *answer;
-		endpoint->resolved_ms = clock_boot_ms();
+		endpoint->resolved_ms = relay_now_ms(endpoint->relay);
 	} else if (endpoint->addresses.count > 0) {
 		result = 0; /* the name server may be away, the provider need not be */
 	}
@@ -91,7 +90,7 @@ int endpoint_init(struct endpoint *endpoint, struct relay *relay, const char *ur
 
 static bool is_resolved(struct endpoint *endpoint)
 {
-	int64_t now_ms = clock_boot_ms();
+	int64_t now_ms = relay_now_ms(endpoint->relay);
 
 	if (endpoint->resolved_ms == INT64_MAX)
 		return true;

@@ -23,10 +23,11 @@ void relay_bury(struct relay *relay, void *memory)
 	relay->buried = memory;
 }
 
-void relay_sweep(struct relay *relay)
+void relay_enter(struct relay *relay)
 {
 	void *memory;
 
+	deadlines_look(&relay->deadlines);
 	while ((memory = relay->buried) != NULL) {
 		relay->buried = *(void **)memory;
 		free(memory);
@@ -92,7 +93,7 @@ static void callers_came(struct loop_source *source, uint32_t events)
 	struct relay *relay = source->context;
 
 	(void)events;
-	relay_sweep(relay);
+	relay_enter(relay);
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		int fd = world_accept4(relay->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -135,6 +136,7 @@ void relay_listen(struct relay *relay, int fd)
 void relay_drain(struct relay *relay)
 {
 	relay->draining = true;
+	deadlines_look(&relay->deadlines);
 	loop_source_retire(&relay->listener);
 	loop_timer_arm(&relay->worker.loop, &relay->again, 0);
 	for (uint32_t i = 0; i < relay->endpoint_count; i++)

@@ -131,6 +131,7 @@ struct client {
 	bool plain;     /* HTTP/1.0: it knows no chunks */
 	bool gone;      /* released; buried */
 	bool reading;   /* its bytes are being used: what comes of them must not begin to read again */
+	bool deaf;      /* not read: its next request came while one is under way */
 	bool lingering; /* answered, and not read to its end: the rest is thrown away for a moment */
 	uint32_t in_length;
 	char *in;          /* bytes that came and were not used yet; NULL: none */
@@ -246,14 +247,21 @@ struct relay {
 	uint64_t refused_foreign;
 };
 
+/* The time, as of the beginning of the callback under way. */
+static inline int64_t relay_now_ms(const struct relay *relay)
+{
+	return relay->deadlines.now_ns / 1000000;
+}
+
 /* relay.c */
 int relay_init(struct relay *relay, struct error *why);
 void relay_listen(struct relay *relay, int fd);
 void relay_drain(struct relay *relay);
 /* Frees `memory` (from malloc) when no callback is under way that may still use it; the first pointer-sized
- * bytes are overwritten at once. relay_sweep is called first in each callback. */
+ * bytes are overwritten at once. relay_enter is called first in each
+ * callback; it also looks at the clock, once for all that follows. */
 void relay_bury(struct relay *relay, void *memory);
-void relay_sweep(struct relay *relay);
+void relay_enter(struct relay *relay);
 void relay_client_gone(struct relay *relay);
 void relay_call_began(struct relay *relay, struct call *call);
 void relay_call_gone(struct relay *relay, struct call *call);

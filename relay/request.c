@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "http/request.h"
 #include "relay/relay.h"
@@ -196,6 +195,6 @@ struct call *request_read(struct client *client, const char *head, size_t length
 	memcpy(call->trace, trace, sizeof(trace));
 	if (provider->has_gateways)
 		call->credential = outgoing_credential(head, length);
-	call->began_ms = clock_boot_ms();
+	call->began_ms = relay_now_ms(client->relay);
 	return call;
 }

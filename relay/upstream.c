@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "relay/relay.h"
 #include "world/world.h"
 
@@ -87,7 +86,7 @@ static void deadline_passed(struct deadline *deadline)
 {
 	struct upstream *upstream = deadline->context;
 
-	relay_sweep(upstream->relay);
+	relay_enter(upstream->relay);
 	if (upstream->state == UPSTREAM_IDLE)
 		upstream_close(upstream);
 	else if (upstream->state == UPSTREAM_SHAKING)
@@ -355,7 +354,7 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 {
 	struct upstream *upstream = source->context;
 
-	relay_sweep(upstream->relay);
+	relay_enter(upstream->relay);
 	switch (upstream->state) {
 	case UPSTREAM_CONNECTING:
 		connected(upstream);
