@@ -271,50 +271,51 @@ static bool value_begins(const char *value, size_t length, const char *with)
 	return length >= strlen(with) && strncasecmp(value, with, strlen(with)) == 0;
 }
 
-static bool connection_is_kept(const struct answer *answer)
+/* What the fields say of how the body is to be read. */
+static void read_fields(struct call *call, const char *head, size_t length)
 {
-	const char *value;
-	size_t length;
+	struct answer *answer = &call->answer;
+	struct http_field field;
+	size_t offset = 0;
+	bool known = true;
 
-	if (answer->head[7] == '0' || answer->body.kind == HTTP_BODY_UNTIL_CLOSE)
-		return false;
-	return !http_head_field(answer->head, answer->head_length, "connection", &value, &length) ||
-	       !value_begins(value, length, "close");
+	answer->may_be_kept = head[7] != '0' && answer->body.kind != HTTP_BODY_UNTIL_CLOSE;
+	while (http_head_next(head, length, &offset, &field)) {
+		if (field.name_length == 12 && http_field_is(&field, "content-type", 12))
+			answer->is_stream = !answer->is_error && value_begins(field.value, field.value_length,
+			                                             "text/event-stream");
+		else if (field.name_length == 10 && http_field_is(&field, "connection", 10) &&
+		         value_begins(field.value, field.value_length, "close"))
+			answer->may_be_kept = false;
+		else if (field.name_length == 16 && http_field_is(&field, "content-encoding", 16) &&
+		         answer->decoding == NULL)
+			answer->decoding = decoding_begin(field.value, field.value_length, &known);
+	}
+	scan_init(&answer->scan, call->provider->api, answer->is_stream);
+	answer->scan.opaque = !known || call->provider->api == API_OTHER;
 }
 
 /* Reads a whole head. Returns 0 or -EBADMSG. */
 static int read_head(struct call *call, const char *head, size_t length)
 {
 	struct answer *answer = &call->answer;
-	const char *value;
-	size_t value_length;
+	unsigned status;
 
-	if (http_head_check(HTTP_HEAD_RESPONSE, head, length, NULL) < 0 || http_head_status(head) == 101)
+	if (http_head_check(HTTP_HEAD_RESPONSE, head, length, NULL) < 0)
 		return -EBADMSG;
-	if (http_head_status(head) < 200)
-		return 0; /* there is another one to come */
-	answer->status = http_head_status(head);
-	if (http_body_of_answer(&answer->body, answer->status, call->is_head, head, length) < 0)
+	status = http_head_status(head);
+	if (status < 200)
+		return status == 101 ? -EBADMSG : 0; /* there is another one to come */
+	if (http_body_of_answer(&answer->body, status, call->is_head, head, length) < 0)
 		return -EBADMSG;
 	answer->head = malloc(length);
 	if (answer->head == NULL)
 		return -EBADMSG;
 	memcpy(answer->head, head, length);
 	answer->head_length = length;
-	answer->is_error = answer->status >= 400;
-	answer->is_stream = !answer->is_error &&
-	                    http_head_field(head, length, "content-type", &value, &value_length) &&
-	                    value_begins(value, value_length, "text/event-stream");
-	answer->may_be_kept = connection_is_kept(answer);
-	scan_init(&answer->scan, call->provider->api, answer->is_stream);
-	if (call->provider->api == API_OTHER)
-		answer->scan.opaque = true;
-	if (http_head_field(head, length, "content-encoding", &value, &value_length)) {
-		bool known;
-
-		answer->decoding = decoding_begin(value, value_length, &known);
-		answer->scan.opaque |= !known;
-	}
+	answer->status = status;
+	answer->is_error = status >= 400;
+	read_fields(call, head, length);
 	answer->chunked_out = !call->client->plain && answer->body.kind >= HTTP_BODY_CHUNKED;
 	if (call->client->plain)
 		call->client->closing = true;

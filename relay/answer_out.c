@@ -12,13 +12,20 @@
 
 static bool is_dropped(const struct http_field *field)
 {
-	static const char *const names[] = {
-	    "connection", "keep-alive", "proxy-connection", "transfer-encoding", "trailer", "te", "upgrade"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_is(field, names[i], strlen(names[i])))
-			return true;
-	return false;
+	switch (field->name_length) {
+	case 2:
+		return http_field_is(field, "te", 2);
+	case 7:
+		return http_field_is(field, "trailer", 7) || http_field_is(field, "upgrade", 7);
+	case 10:
+		return http_field_is(field, "connection", 10) || http_field_is(field, "keep-alive", 10);
+	case 16:
+		return http_field_is(field, "proxy-connection", 16);
+	case 17:
+		return http_field_is(field, "transfer-encoding", 17);
+	default:
+		return false;
+	}
 }
 
 /* The head as the client gets it. `text` has room for it: it is no longer than what came, but for a few

@@ -1,7 +1,5 @@
 /* One connection of the gateway: requests come, answers go. */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,7 +375,6 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 void client_accept(struct relay *relay, int fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
-	int one = 1;
 
 	/* One for itself, one for the call that it may have. */
 	if (client == NULL || deadlines_reserve(&relay->deadlines, 2) < 0) {
@@ -392,7 +389,6 @@ void client_accept(struct relay *relay, int fd)
 	client->source.context = client;
 	client->deadline.passed = deadline_passed;
 	client->deadline.context = client;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (loop_source_watch(&relay->worker.loop, &client->source, fd, client->watched) < 0) {
 		deadlines_unreserve(&relay->deadlines, 2);
 		free(client);

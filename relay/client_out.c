@@ -39,14 +39,13 @@ static int keep(struct client *client, const struct iovec *spans, uint32_t count
 
 int client_send(struct client *client, const struct iovec *spans, uint32_t count)
 {
-	const struct msghdr message = {.msg_iov = (struct iovec *)spans, .msg_iovlen = count};
 	ssize_t taken = 0;
 	int result;
 
 	if (client->gone)
 		return -EPIPE;
 	if (!client_is_full(client)) {
-		taken = world_sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		taken = relay_send(client->fd, spans, count);
 		if (taken < 0 && errno != EAGAIN && errno != EINTR) {
 			result = -errno;
 			client_release(client);
@@ -66,14 +65,12 @@ int client_send(struct client *client, const struct iovec *spans, uint32_t count
 bool client_flush(struct client *client)
 {
 	struct iovec spans[SPANS_MAX];
-	struct msghdr message = {.msg_iov = spans};
 
 	while (client_is_full(client)) {
 		const struct chain_cursor start = {0};
 		ssize_t taken;
 
-		message.msg_iovlen = chain_spans(&client->out, &start, spans, SPANS_MAX);
-		taken = world_sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		taken = relay_send(client->fd, spans, chain_spans(&client->out, &start, spans, SPANS_MAX));
 		if (taken < 0 && errno == EAGAIN)
 			return true;
 		if (taken < 0 && errno != EINTR) {

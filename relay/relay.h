@@ -255,6 +255,11 @@ static inline int64_t relay_now_ms(const struct relay *relay)
 
 /* relay.c */
 int relay_init(struct relay *relay, struct error *why);
+/* For a socket of the loopback network, and those accepted from it: sends at once, and without the congestion
+ * control that the machine may have chosen for the world outside (BBR's pacing costs a timer a packet). */
+void relay_tune(int fd);
+/* As sendmsg(2), without blocking. */
+ssize_t relay_send(int fd, const struct iovec *spans, uint32_t count);
 void relay_listen(struct relay *relay, int fd);
 void relay_drain(struct relay *relay);
 /* Frees `memory` (from malloc) when no callback is under way that may still use it; the first pointer-sized

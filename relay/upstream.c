@@ -224,8 +224,7 @@ static uint32_t spans_of(struct upstream *upstream, const char *head, struct iov
 static enum tls_result send_plain(
     struct upstream *upstream, struct iovec *spans, uint32_t count, size_t *taken)
 {
-	const struct msghdr message = {.msg_iov = spans, .msg_iovlen = count};
-	ssize_t result = world_sendmsg(upstream->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t result = relay_send(upstream->fd, spans, count);
 
 	*taken = result > 0 ? (size_t)result : 0;
 	return result > 0 ? TLS_DONE : plain_result(result);
@@ -382,6 +381,16 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 		lost(upstream, FAILOVER_RESET, "the connection broke while the request was sent");
 }
 
+static bool is_loopback(const struct resolve_address *address)
+{
+	const struct sockaddr_in *four = (const struct sockaddr_in *)&address->address;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address->address;
+
+	if (address->address.ss_family == AF_INET)
+		return ntohl(four->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return address->address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
 static int connect_to(struct upstream *upstream, const struct resolve_address *address)
 {
 	int fd, one = 1, result;
@@ -390,6 +399,8 @@ static int connect_to(struct upstream *upstream, const struct resolve_address *a
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (is_loopback(address))
+		relay_tune(fd);
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	if (world_connect(fd, (const struct sockaddr *)&address->address, address->length) < 0 &&
 	    errno != EINPROGRESS) {
