@@ -177,7 +177,8 @@ static const char *count_field(struct seen *seen, const struct http_field *field
 	           : NULL;
 }
 
-static const char *find_fault(enum http_head_kind kind, const char *head, size_t length)
+static const char *find_fault(
+    enum http_head_kind kind, const char *head, size_t length, http_field_visitor *visit, void *context)
 {
 	struct seen seen = {0};
 	const char *line = head, *end = head + length;
@@ -204,20 +205,30 @@ static const char *find_fault(enum http_head_kind kind, const char *head, size_t
 			return "a header field is malformed";
 		} else if ((fault = count_field(&seen, &field)) != NULL) {
 			return fault;
+		} else if (visit != NULL) {
+			field.line = line;
+			field.line_length = line_length + 2;
+			visit(context, &field);
 		}
 		line = stop + 1;
 	}
 	return "it has no end";
 }
 
-int http_head_check(enum http_head_kind kind, const char *head, size_t length, struct error *why)
+int http_head_read(enum http_head_kind kind, const char *head, size_t length, http_field_visitor *visit,
+    void *context, struct error *why)
 {
-	const char *fault = find_fault(kind, head, length);
+	const char *fault = find_fault(kind, head, length, visit, context);
 
 	if (fault == NULL)
 		return 0;
 	return error_set(why, -EBADMSG, "The HTTP %s was refused: %s.",
 	    kind == HTTP_HEAD_REQUEST ? "request" : "answer", fault);
+}
+
+int http_head_check(enum http_head_kind kind, const char *head, size_t length, struct error *why)
+{
+	return http_head_read(kind, head, length, NULL, NULL, why);
 }
 
 bool http_head_field(

@@ -271,42 +271,71 @@ static bool value_begins(const char *value, size_t length, const char *with)
 	return length >= strlen(with) && strncasecmp(value, with, strlen(with)) == 0;
 }
 
-/* What the fields say of how the body is to be read. */
-static void read_fields(struct call *call, const char *head, size_t length)
+/* What is gathered from the fields of a head on the way. */
+struct reading {
+	struct answer *answer;
+	const char *head;
+	struct http_framing framing;
+	bool is_stream, closes, unknown_coding, too_many;
+};
+
+static bool is_dropped(const struct http_field *field)
 {
-	struct answer *answer = &call->answer;
-	struct http_field field;
-	size_t offset = 0;
+	switch (field->name_length) {
+	case 2:
+		return http_field_is(field, "te", 2);
+	case 7:
+		return http_field_is(field, "trailer", 7) || http_field_is(field, "upgrade", 7);
+	case 10:
+		return http_field_is(field, "connection", 10) || http_field_is(field, "keep-alive", 10);
+	case 16:
+		return http_field_is(field, "proxy-connection", 16);
+	case 17:
+		return http_field_is(field, "transfer-encoding", 17);
+	default:
+		return false;
+	}
+}
+
+static void field_came(void *context, const struct http_field *field)
+{
+	struct reading *reading = context;
+	struct answer *answer = reading->answer;
 	bool known = true;
 
-	answer->may_be_kept = head[7] != '0' && answer->body.kind != HTTP_BODY_UNTIL_CLOSE;
-	while (http_head_next(head, length, &offset, &field)) {
-		if (field.name_length == 12 && http_field_is(&field, "content-type", 12))
-			answer->is_stream = !answer->is_error && value_begins(field.value, field.value_length,
-			                                             "text/event-stream");
-		else if (field.name_length == 10 && http_field_is(&field, "connection", 10) &&
-		         value_begins(field.value, field.value_length, "close"))
-			answer->may_be_kept = false;
-		else if (field.name_length == 16 && http_field_is(&field, "content-encoding", 16) &&
-		         answer->decoding == NULL)
-			answer->decoding = decoding_begin(field.value, field.value_length, &known);
-	}
-	scan_init(&answer->scan, call->provider->api, answer->is_stream);
-	answer->scan.opaque = !known || call->provider->api == API_OTHER;
+	if (is_dropped(field) && answer->dropped_count == RELAY_SPECIALS_MAX)
+		reading->too_many = true;
+	else if (is_dropped(field))
+		answer->dropped[answer->dropped_count++] =
+		    (struct special){.start = (uint16_t)(field->line - reading->head),
+		        .end = (uint16_t)(field->line + field->line_length - reading->head)};
+	if (field->name_length == 12 && http_field_is(field, "content-type", 12))
+		reading->is_stream = value_begins(field->value, field->value_length, "text/event-stream");
+	else if (field->name_length == 10 && http_field_is(field, "connection", 10))
+		reading->closes |= value_begins(field->value, field->value_length, "close");
+	else if (field->name_length == 16 && http_field_is(field, "content-encoding", 16) &&
+	         answer->decoding == NULL)
+		answer->decoding = decoding_begin(field->value, field->value_length, &known);
+	else
+		http_framing_note(&reading->framing, field);
+	reading->unknown_coding |= !known;
 }
 
 /* Reads a whole head. Returns 0 or -EBADMSG. */
 static int read_head(struct call *call, const char *head, size_t length)
 {
 	struct answer *answer = &call->answer;
+	struct reading reading = {.answer = answer, .head = head};
 	unsigned status;
 
-	if (http_head_check(HTTP_HEAD_RESPONSE, head, length, NULL) < 0)
+	answer->dropped_count = 0;
+	if (http_head_read(HTTP_HEAD_RESPONSE, head, length, field_came, &reading, NULL) < 0 ||
+	    reading.too_many)
 		return -EBADMSG;
 	status = http_head_status(head);
 	if (status < 200)
 		return status == 101 ? -EBADMSG : 0; /* there is another one to come */
-	if (http_body_of_answer(&answer->body, status, call->is_head, head, length) < 0)
+	if (http_body_of_answer_framing(&answer->body, &reading.framing, status, call->is_head) < 0)
 		return -EBADMSG;
 	answer->head = malloc(length);
 	if (answer->head == NULL)
@@ -315,7 +344,10 @@ static int read_head(struct call *call, const char *head, size_t length)
 	answer->head_length = length;
 	answer->status = status;
 	answer->is_error = status >= 400;
-	read_fields(call, head, length);
+	answer->is_stream = reading.is_stream && !answer->is_error;
+	answer->may_be_kept = head[7] != '0' && answer->body.kind != HTTP_BODY_UNTIL_CLOSE && !reading.closes;
+	scan_init(&answer->scan, call->provider->api, answer->is_stream);
+	answer->scan.opaque = reading.unknown_coding || call->provider->api == API_OTHER;
 	answer->chunked_out = !call->client->plain && answer->body.kind >= HTTP_BODY_CHUNKED;
 	if (call->client->plain)
 		call->client->closing = true;

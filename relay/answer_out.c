@@ -10,38 +10,21 @@
 
 #define SPANS_MAX (PIECES_MAX + 40)
 
-static bool is_dropped(const struct http_field *field)
-{
-	switch (field->name_length) {
-	case 2:
-		return http_field_is(field, "te", 2);
-	case 7:
-		return http_field_is(field, "trailer", 7) || http_field_is(field, "upgrade", 7);
-	case 10:
-		return http_field_is(field, "connection", 10) || http_field_is(field, "keep-alive", 10);
-	case 16:
-		return http_field_is(field, "proxy-connection", 16);
-	case 17:
-		return http_field_is(field, "transfer-encoding", 17);
-	default:
-		return false;
-	}
-}
-
 /* The head as the client gets it. `text` has room for it: it is no longer than what came, but for a few
  * lines. */
 static void write_head(struct call *call, struct text *text)
 {
 	struct answer *answer = &call->answer;
 	const char *line_end = memchr(answer->head, '\n', answer->head_length);
-	struct http_field field;
-	size_t offset = 0;
+	size_t at = (size_t)(line_end - answer->head) + 1;
 
 	text_add(text, "HTTP/1.1");
-	text_add_bytes(text, answer->head + 8, (size_t)(line_end - answer->head) - 7);
-	while (http_head_next(answer->head, answer->head_length, &offset, &field))
-		if (!is_dropped(&field))
-			text_add_bytes(text, field.line, field.line_length);
+	text_add_bytes(text, answer->head + 8, at - 8);
+	for (uint32_t i = 0; i < answer->dropped_count; i++) {
+		text_add_bytes(text, answer->head + at, answer->dropped[i].start - at);
+		at = answer->dropped[i].end;
+	}
+	text_add_bytes(text, answer->head + at, answer->head_length - 2 - at);
 	if (answer->chunked_out)
 		text_add(text, "Transfer-Encoding: chunked\r\n");
 	if (!call->stored_whole) /* what is still to come of the request is thrown away */

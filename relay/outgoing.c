@@ -4,48 +4,44 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/hash.h"
 #include "relay/relay.h"
 
 #define OAUTH_BETA "oauth-2025-04-20" /* Anthropic takes a bearer token with this one only (Claude Code) */
-
-enum field_use { USE_COPY, USE_DROP, USE_HOST, USE_CREDENTIAL, USE_CONNECTION, USE_BETA };
 
 static const struct {
 	const char *name;
 	uint8_t length, use;
 } special[] = {
-    {"host", 4, USE_HOST},
-    {"x-api-key", 9, USE_CREDENTIAL},
-    {"authorization", 13, USE_CREDENTIAL},
-    {"connection", 10, USE_CONNECTION},
-    {"anthropic-beta", 14, USE_BETA},
-    {"keep-alive", 10, USE_DROP},
-    {"proxy-connection", 16, USE_DROP},
-    {"proxy-authorization", 19, USE_DROP},
-    {"te", 2, USE_DROP},
-    {"trailer", 7, USE_DROP},
-    {"expect", 6, USE_DROP},
+    {"te", 2, SPECIAL_DROP},
+    {"host", 4, SPECIAL_HOST},
+    {"expect", 6, SPECIAL_DROP},
+    {"trailer", 7, SPECIAL_DROP},
+    {"x-api-key", 9, SPECIAL_CREDENTIAL},
+    {"connection", 10, SPECIAL_CONNECTION},
+    {"keep-alive", 10, SPECIAL_DROP},
+    {"authorization", 13, SPECIAL_CREDENTIAL},
+    {"anthropic-beta", 14, SPECIAL_BETA},
+    {"proxy-connection", 16, SPECIAL_DROP},
+    {"proxy-authorization", 19, SPECIAL_DROP},
 };
 
-static enum field_use use_of(const struct http_field *field)
+/* The lengths of their names, a bit each: most fields are known for plain by it. */
+#define SPECIAL_LENGTHS                                                                                      \
+	(1u << 2 | 1u << 4 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 14 | 1u << 16 |       \
+	    1u << 19)
+
+bool outgoing_is_special(const struct http_field *field, enum special_use *use)
 {
-	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+	if (field->name_length > 19 || (SPECIAL_LENGTHS >> field->name_length & 1) == 0)
+		return false;
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
 		if (field->name_length == special[i].length &&
-		    http_field_is(field, special[i].name, special[i].length))
-			return (enum field_use)special[i].use;
-	return USE_COPY;
-}
-
-uint64_t outgoing_credential(const char *head, size_t length)
-{
-	struct http_field field;
-	size_t offset = 0;
-
-	while (http_head_next(head, length, &offset, &field))
-		if (use_of(&field) == USE_CREDENTIAL)
-			return hash_bytes(field.value, field.value_length);
-	return 0;
+		    http_field_is(field, special[i].name, special[i].length)) {
+			*use = (enum special_use)special[i].use;
+			return true;
+		}
+	}
+	return false;
 }
 
 struct writing {
@@ -67,50 +63,54 @@ static void write_credential(struct writing *writing)
 	text_add(&writing->text, "\r\n");
 }
 
-static void write_beta(struct writing *writing, const struct http_field *field)
+/* A line of the head as it came. */
+struct as_it_came {
+	const char *line;
+	size_t length, name_length;
+};
+
+static void write_beta(struct writing *writing, const struct as_it_came *field)
 {
 	writing->has_beta = true;
 	if (writing->scheme != KEY_SCHEME_ANTHROPIC_BEARER ||
-	    memmem(field->value, field->value_length, OAUTH_BETA, sizeof(OAUTH_BETA) - 1) != NULL) {
-		text_add_bytes(&writing->text, field->line, field->line_length);
+	    memmem(field->line, field->length, OAUTH_BETA, sizeof(OAUTH_BETA) - 1) != NULL) {
+		text_add_bytes(&writing->text, field->line, field->length);
 		return;
 	}
-	text_add_bytes(&writing->text, field->line, field->line_length - 2);
+	text_add_bytes(&writing->text, field->line, field->length - 2);
 	text_add(&writing->text, "," OAUTH_BETA "\r\n");
 }
 
-static void write_field(
-    struct writing *writing, const struct http_field *field, const struct endpoint *endpoint)
+static void write_special(struct writing *writing, const struct as_it_came *field, enum special_use use,
+    const struct endpoint *endpoint)
 {
-	switch (use_of(field)) {
-	case USE_DROP:
+	switch (use) {
+	case SPECIAL_DROP:
 		return;
-	case USE_HOST:
-		text_add_bytes(&writing->text, field->name, field->name_length);
+	case SPECIAL_HOST:
+		text_add_bytes(&writing->text, field->line, field->name_length);
 		text_add(&writing->text, ": ");
 		text_add(&writing->text, endpoint->authority);
 		text_add(&writing->text, "\r\n");
 		return;
-	case USE_CONNECTION:
-		text_add_bytes(&writing->text, field->name, field->name_length);
+	case SPECIAL_CONNECTION:
+		text_add_bytes(&writing->text, field->line, field->name_length);
 		text_add(&writing->text, ": keep-alive\r\n");
 		return;
-	case USE_CREDENTIAL:
+	case SPECIAL_CREDENTIAL:
 		if (writing->key != NULL) {
 			write_credential(writing);
 			return;
 		}
 		break;
-	case USE_BETA:
+	case SPECIAL_BETA:
 		if (writing->key != NULL) {
 			write_beta(writing, field);
 			return;
 		}
 		break;
-	case USE_COPY:
-		break;
 	}
-	text_add_bytes(&writing->text, field->line, field->line_length);
+	text_add_bytes(&writing->text, field->line, field->length);
 }
 
 static void write_line(struct text *text, const struct call *call, const struct endpoint *endpoint)
@@ -129,15 +129,23 @@ ssize_t outgoing_write(
     const struct call *call, const struct profile *profile, const char *key, size_t key_length)
 {
 	struct writing writing = {.key = key, .key_length = key_length};
-	struct http_field field;
-	size_t offset = 0;
+	const char *fields = (const char *)memchr(call->head, '\n', call->head_length) + 1;
+	size_t at = (size_t)(fields - call->head);
 
 	text_init(&writing.text, call->relay->outgoing, OUTGOING_MAX);
 	if (key != NULL)
 		writing.scheme = keys_scheme(call->provider->api_name, key);
 	write_line(&writing.text, call, profile->endpoint);
-	while (http_head_next(call->head, call->head_length, &offset, &field))
-		write_field(&writing, &field, profile->endpoint);
+	for (uint32_t i = 0; i < call->special_count; i++) {
+		const struct special *next = &call->specials[i];
+		const struct as_it_came field = {
+		    call->head + next->start, (size_t)next->end - next->start, next->name_length};
+
+		text_add_bytes(&writing.text, call->head + at, next->start - at);
+		write_special(&writing, &field, (enum special_use)next->use, profile->endpoint);
+		at = next->end;
+	}
+	text_add_bytes(&writing.text, call->head + at, call->head_length - 2 - at);
 	if (key != NULL)
 		write_credential(&writing);
 	if (key != NULL && writing.scheme == KEY_SCHEME_ANTHROPIC_BEARER && !writing.has_beta)

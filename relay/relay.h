@@ -45,6 +45,7 @@
 #define RELAY_IDLE_MAX      64            /* connections kept for reuse, of one endpoint */
 #define RELAY_CREDENTIALS   8             /* of the gateway's own that are told apart, of one provider */
 #define RELAY_TELL_MS       10000 /* of one profile's failovers one is told in so long; the rest is counted */
+#define RELAY_SPECIALS_MAX  16    /* fields of a request that are not copied as they are */
 #define RELAY_HISTOGRAM     20
 
 #define RELAY_HEAD_MS       10000 /* from the first byte of a request to its whole head */
@@ -139,12 +140,23 @@ struct client {
 	struct call *call; /* NULL between two */
 };
 
+/* What is not copied of a request's head as it came. */
+enum special_use { SPECIAL_DROP, SPECIAL_HOST, SPECIAL_CREDENTIAL, SPECIAL_CONNECTION, SPECIAL_BETA };
+
+struct special {
+	uint16_t start, end; /* of the line, in the head */
+	uint8_t name_length;
+	uint8_t use; /* enum special_use */
+};
+
 /* What the answer's reading and passing on need. */
 struct answer {
 	unsigned status; /* 0: no head yet */
 	bool committed;  /* some of it went out */
 	bool is_error;   /* a status of 400 or more */
 	bool is_stream, chunked_out, may_be_kept;
+	uint32_t dropped_count;
+	struct special dropped[RELAY_SPECIALS_MAX]; /* lines of the head that the client does not get */
 	bool split; /* a part of an event went out before the rest of it came */
 	struct http_body body;
 	struct scan scan;
@@ -167,6 +179,8 @@ struct call {
 	size_t head_length;
 	size_t target, target_length; /* in the head: what follows "/NAME" */
 	bool is_head;                 /* the method HEAD: no body comes back */
+	uint32_t special_count;
+	struct special specials[RELAY_SPECIALS_MAX];
 	struct http_body upload;
 	struct chain stored; /* the request's body */
 	bool stored_whole, chosen;
@@ -344,8 +358,8 @@ void answer_break(struct call *call, const struct failover_report *report, const
 /* Writes the head for this profile into relay->outgoing. Returns its length, or a negative errno. */
 ssize_t outgoing_write(
     const struct call *call, const struct profile *profile, const char *key, size_t key_length);
-/* Hash of the credential in a head; 0: none. */
-uint64_t outgoing_credential(const char *head, size_t length);
+/* Whether a field is not copied as it is, and what is done with it instead. */
+bool outgoing_is_special(const struct http_field *field, enum special_use *use);
 
 /* endpoint.c */
 /* "https://host[:port][/path]", validated. Returns 0 or -EINVAL. */

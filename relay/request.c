@@ -86,42 +86,68 @@ static void read_trace(const struct http_field *field, char trace[33])
 	}
 }
 
-/* What the fields say. Returns why it is refused, or NULL. */
-static const char *read_fields(const char *head, size_t length, struct request_route *route, char trace[33])
-{
-	struct http_field field;
-	size_t offset = 0;
+/* What is gathered from the fields on the way. */
+struct reading {
+	const char *head;
+	struct request_route *route;
+	const char *fault;
+	struct http_framing framing;
+	uint64_t credential;
+	char trace[33];
+	uint32_t special_count;
+	struct special specials[RELAY_SPECIALS_MAX];
+};
 
-	while (http_head_next(head, length, &offset, &field)) {
-		switch (field.name_length) {
-		case 4:
-			if (http_field_is(&field, "host", 4) &&
-			    !http_host_is_ours(field.value, field.value_length, "127.0.0.1"))
-				return "It is meant for another host than this machine.";
-			break;
-		case 6:
-			if (http_field_is(&field, "expect", 6))
-				route->expects_continue = has_word(&field, "100-continue", 12);
-			if (http_field_is(&field, "origin", 6))
-				return "A page of a browser may not use the relay.";
-			break;
-		case 7:
-			if (http_field_is(&field, "upgrade", 7))
-				return "The relay carries HTTP/1.1 requests only.";
-			break;
-		case 10:
-			if (http_field_is(&field, "connection", 10) && has_word(&field, "close", 5))
-				route->keep_alive = false;
-			break;
-		case 11:
-			if (http_field_is(&field, "traceparent", 11))
-				read_trace(&field, trace);
-			break;
-		default:
-			break;
-		}
+static void note_special(struct reading *reading, const struct http_field *field, enum special_use use)
+{
+	if (reading->special_count == RELAY_SPECIALS_MAX) {
+		reading->fault = "It names its credential or its connection too often.";
+		return;
 	}
-	return NULL;
+	reading->specials[reading->special_count++] =
+	    (struct special){.start = (uint16_t)(field->line - reading->head),
+	        .end = (uint16_t)(field->line + field->line_length - reading->head),
+	        .name_length = (uint8_t)field->name_length,
+	        .use = (uint8_t)use};
+	if (use == SPECIAL_CREDENTIAL && reading->credential == 0)
+		reading->credential = hash_bytes(field->value, field->value_length);
+}
+
+static void field_came(void *context, const struct http_field *field)
+{
+	struct reading *reading = context;
+	enum special_use use;
+
+	switch (field->name_length) {
+	case 4:
+		if (http_field_is(field, "host", 4) &&
+		    !http_host_is_ours(field->value, field->value_length, "127.0.0.1"))
+			reading->fault = "It is meant for another host than this machine.";
+		break;
+	case 6:
+		if (http_field_is(field, "expect", 6))
+			reading->route->expects_continue = has_word(field, "100-continue", 12);
+		if (http_field_is(field, "origin", 6))
+			reading->fault = "A page of a browser may not use the relay.";
+		break;
+	case 7:
+		if (http_field_is(field, "upgrade", 7))
+			reading->fault = "The relay carries HTTP/1.1 requests only.";
+		break;
+	case 10:
+		if (http_field_is(field, "connection", 10) && has_word(field, "close", 5))
+			reading->route->keep_alive = false;
+		break;
+	case 11:
+		if (http_field_is(field, "traceparent", 11))
+			read_trace(field, reading->trace);
+		break;
+	default:
+		http_framing_note(&reading->framing, field);
+		break;
+	}
+	if (outgoing_is_special(field, &use))
+		note_special(reading, field, use);
 }
 
 static struct call *refuse(struct request_route *route, unsigned status, const char *why)
@@ -151,50 +177,65 @@ static struct call *local(struct request_route *route, const struct line *line)
 	return NULL;
 }
 
+static struct call *make_call(struct client *client, struct provider *provider, const struct reading *reading,
+    const struct line *line, size_t length)
+{
+	struct call *call = calloc(1, sizeof(*call));
+
+	if (call == NULL)
+		return NULL;
+	call->head = malloc(length);
+	if (call->head == NULL) {
+		free(call);
+		return NULL;
+	}
+	memcpy(call->head, reading->head, length);
+	call->head_length = length;
+	call->target = (size_t)(line->target - reading->head) + 1 + provider->name_length;
+	call->target_length = line->target_length - 1 - provider->name_length;
+	call->is_head = line->method_length == 4 && memcmp(line->method, "HEAD", 4) == 0;
+	call->special_count = reading->special_count;
+	memcpy(call->specials, reading->specials, reading->special_count * sizeof(call->specials[0]));
+	call->client = client;
+	call->relay = client->relay;
+	call->provider = provider;
+	memcpy(call->trace, reading->trace, sizeof(call->trace));
+	call->credential = provider->has_gateways ? reading->credential : 0;
+	call->began_ms = relay_now_ms(client->relay);
+	return call;
+}
+
 struct call *request_read(struct client *client, const char *head, size_t length, struct request_route *route)
 {
+	struct reading reading;
 	struct provider *provider;
+	struct http_body upload;
 	struct line line;
 	struct call *call;
-	char trace[33] = "";
-	const char *fault;
 
+	reading.head = head;
+	reading.route = route;
+	reading.fault = NULL;
+	reading.framing = (struct http_framing){0};
+	reading.credential = reading.special_count = 0;
+	reading.trace[0] = '\0';
 	*route = (struct request_route){.keep_alive = true};
-	if (http_head_check(HTTP_HEAD_REQUEST, head, length, NULL) < 0 || !read_line(head, length, &line))
+	if (http_head_read(HTTP_HEAD_REQUEST, head, length, field_came, &reading, NULL) < 0 ||
+	    !read_line(head, length, &line))
 		return refuse(route, 400, "It is no HTTP/1.1 request.");
 	route->plain = line.plain;
 	if (line.plain)
 		route->keep_alive = false;
-	fault = read_fields(head, length, route, trace);
-	if (fault != NULL)
-		return refuse(route, 403, fault);
+	if (reading.fault != NULL)
+		return refuse(route, 403, reading.fault);
+	if (http_body_of_framing(&upload, &reading.framing) < 0)
+		return refuse(route, 400, "The relay knows no Transfer-Encoding but chunked.");
 	provider = find_provider(client->relay, line.target, line.target_length);
 	if (provider == NULL)
 		return local(route, &line);
-	call = calloc(1, sizeof(*call));
-	if (call == NULL || http_body_of_request(&call->upload, head, length) < 0) {
-		bool no_memory = call == NULL;
-
-		free(call);
-		return no_memory ? refuse(route, 503, "The relay has no memory for it.")
-		                 : refuse(route, 400, "The relay knows no Transfer-Encoding but chunked.");
-	}
-	call->head = malloc(length);
-	if (call->head == NULL) {
-		free(call);
+	call = make_call(client, provider, &reading, &line, length);
+	if (call == NULL)
 		return refuse(route, 503, "The relay has no memory for it.");
-	}
-	memcpy(call->head, head, length);
-	call->head_length = length;
-	call->target = (size_t)(line.target - head) + 1 + provider->name_length;
-	call->target_length = line.target_length - 1 - provider->name_length;
-	call->is_head = line.method_length == 4 && memcmp(line.method, "HEAD", 4) == 0;
-	call->client = client;
-	call->relay = client->relay;
-	call->provider = provider;
-	memcpy(call->trace, trace, sizeof(trace));
-	if (provider->has_gateways)
-		call->credential = outgoing_credential(head, length);
-	call->began_ms = relay_now_ms(client->relay);
+	call->upload = upload;
 	return call;
 }
