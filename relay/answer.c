@@ -233,6 +233,10 @@ static bool look_at_whole(struct call *call)
 		scan_whole(&answer->scan, copy, read_held(call, copy, RELAY_HOLD_MAX), &found);
 		free(copy);
 	}
+	if (found.broken) {
+		go_wrong(call, FAILOVER_RESET, "its answer is only the beginning of one");
+		return false;
+	}
 	if (!found.error)
 		return true;
 	call_failed(call, &found.report, "its answer is an error");

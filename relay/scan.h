@@ -23,6 +23,7 @@ struct scan_found {
 	                    beginning of one (a body that is no event stream is all complete) */
 	bool content;    /* an event with content (text, tool arguments, thinking, a finish) was among them */
 	bool error;      /* an error event, or an error as the body: report is filled */
+	bool broken;     /* a body that is the beginning of a JSON document only */
 	bool ended;      /* the interface's own end came (message_stop, [DONE]) */
 	struct failover_report report;
 };
@@ -36,9 +37,13 @@ struct scan {
 	struct scan_usage usage;
 	char model[SCAN_MODEL_MAX]; /* that answered; "" not said yet */
 
+	bool finished; /* it said why it stopped: an interface's end without its end marker */
+
 	/* Private. */
-	bool too_long, after_line_end, after_return, pending_is_content;
-	uint32_t pending_length, pending_size;
+	bool too_long; /* the event under way is longer than is kept of one */
+	bool in_line;  /* a line began and has not ended */
+	bool line_has_bytes;
+	uint32_t pending_length;
 	char *pending; /* the event that is cut; allocated only while there is one */
 };
 
