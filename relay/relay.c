@@ -218,12 +218,14 @@ static int provider_init(struct relay *relay, uint32_t index, struct error *why)
 	failover_init(&provider->failover, &failover);
 	for (uint32_t i = 0; i < from->profile_count; i++) {
 		struct profile *profile = &provider->profiles[i];
-		const char *url = settings_string(settings, from->base_url);
+		const struct settings_profile *given = &from->profiles[i];
+		const char *url =
+		    settings_string(settings, given->base_url != 0 ? given->base_url : from->base_url);
 
-		profile->id = settings_string(settings, from->profiles[i].id);
-		profile->is_gateways =
-		    strcmp(settings_string(settings, from->profiles[i].key), "gateway") == 0;
+		profile->id = settings_string(settings, given->id);
+		profile->is_gateways = strcmp(settings_string(settings, given->key), "gateway") == 0;
 		provider->has_gateways |= profile->is_gateways;
+		profile->rotate = given->rotate != 0 ? settings_string(settings, given->rotate) : "auto";
 		profile->endpoint = find_endpoint(relay, url);
 		if (profile->endpoint == NULL)
 			return error_set(why, -EINVAL,

@@ -95,10 +95,10 @@ struct profile_figures {
 struct profile {
 	const char *id;
 	struct endpoint *endpoint;
-	bool is_gateways; /* the credential that came with the request goes on as it is */
-	uint32_t rotate;  /* how a rate limit of the gateway's own credential is told to it */
-	int64_t told_ms;  /* that calls went on elsewhere; 0: never */
-	uint64_t untold;  /* ... since then */
+	bool is_gateways;   /* the credential that came with the request goes on as it is */
+	const char *rotate; /* of the gateway's own: how a limit is told to it (settings.h) */
+	int64_t told_ms;    /* that calls went on elsewhere; 0: never */
+	uint64_t untold;    /* ... since then */
 	struct profile_figures figures;
 };
 

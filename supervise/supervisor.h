@@ -230,6 +230,7 @@ struct supervisor {
 
 	char *arguments[SETTINGS_ARGUMENTS_MAX + 1];
 	char *environment[VARIABLES_MAX + 1];
+	char *worker_environment[VARIABLES_MAX + 1];
 	char marker[sizeof(MARKER_VARIABLE) + 1 + MARKER_BYTES_MAX];
 };
 
@@ -467,5 +468,7 @@ void fallback_sentence(const struct supervisor *supervisor, char *target, size_t
 
 /* environment.c */
 int environment_build(struct supervisor *supervisor, char **inherited, struct error *why);
+/* A worker's environment: ours, without the secrets that are not its own. Good until the next call. */
+char **environment_of_worker(struct supervisor *supervisor, enum worker_index index);
 
 #endif
