@@ -143,6 +143,8 @@ void failover_end(struct failover *failover, struct failover_call *call, const s
 /* Its key was replaced: what it failed for before counts no longer. */
 void failover_reset_profile(struct failover *failover, uint32_t profile, int64_t now_ms);
 
+bool failover_has_changes(const struct failover *failover);
+
 /* The next change that was not taken yet. Returns false when there is none. */
 bool failover_take_change(struct failover *failover, struct failover_change *change);
 

@@ -12,9 +12,17 @@
 
 struct failover_model *failover_find_model(struct failover *failover, uint64_t model)
 {
-	for (uint32_t i = 0; i < FAILOVER_MODELS_MAX; i++)
-		if (failover->models[i].used && failover->models[i].model == model)
+	struct failover_model *recent = &failover->models[failover->recent];
+
+	/* One call asks for its model several times. */
+	if (recent->used && recent->model == model)
+		return recent;
+	for (uint32_t i = 0; i < FAILOVER_MODELS_MAX; i++) {
+		if (failover->models[i].used && failover->models[i].model == model) {
+			failover->recent = i;
 			return &failover->models[i];
+		}
+	}
 	return NULL;
 }
 
@@ -159,6 +167,11 @@ void failover_close(struct failover *failover, const struct failover_call *call,
 	close_circuit(failover, &failover->profiles[call->profile].circuit, call, FAILOVER_PROFILE, now_ms);
 	if (model != NULL)
 		close_circuit(failover, &model->circuits[call->profile], call, FAILOVER_MODEL, now_ms);
+}
+
+bool failover_has_changes(const struct failover *failover)
+{
+	return failover->change_count > 0;
 }
 
 bool failover_take_change(struct failover *failover, struct failover_change *change)

@@ -35,6 +35,7 @@ struct failover {
 	struct failover_settings settings;
 	struct failover_profile profiles[FAILOVER_PROFILES_MAX];
 	struct failover_model models[FAILOVER_MODELS_MAX];
+	uint32_t recent; /* of the models, the one that was last looked for */
 	struct failover_conversation conversations[FAILOVER_STICKY_MAX];
 	struct failover_change changes[FAILOVER_CHANGES_MAX]; /* a ring */
 	uint32_t change_first, change_count;

@@ -180,7 +180,6 @@ void call_failed(struct call *call, const struct failover_report *report, const 
 	struct failover_report seen = *report;
 	uint32_t from = call->attempt.profile, to;
 	enum failover_verdict verdict;
-	char trace[sizeof(call->trace)], said[sizeof(call->sentence)];
 
 	/* The gateway renews its own logins, and knows best what a refusal of one means. */
 	if (profile->is_gateways) {
@@ -200,25 +199,23 @@ void call_failed(struct call *call, const struct failover_report *report, const 
 		upstream_close(call->upstream);
 	verdict = failover_failed(
 	    &provider->failover, &call->failover, &seen, relay_now_ms(call->relay), &call->attempt);
-	memcpy(trace, call->trace, sizeof(trace));
-	memcpy(said, call->sentence, sizeof(said));
 	to = call->attempt.profile;
 	if (verdict == FAILOVER_TRY) {
 		answer_clear(call);
 		profile->figures.failovers++;
+		tell_failover(call, from, to, &seen);
 	}
-	/* The next attempt goes out first: what is told costs it nothing. */
 	carry_out(call, verdict);
 	tell_changes(provider);
-	if (verdict == FAILOVER_TRY)
-		tell_failover(provider, from, to, &seen, trace, said);
 }
 
 void call_lost(struct call *call, enum failover_outcome outcome, const char *sentence)
 {
 	struct upstream *upstream = call->upstream;
-	const struct failover_report report = {
-	    .outcome = outcome, .scope = FAILOVER_PROFILE, .retry_after_ms = -1};
+	const struct failover_report report = {.outcome = outcome,
+	    /* Where nobody listens, no model does. */
+	    .scope = outcome == FAILOVER_RESET ? FAILOVER_MODEL : FAILOVER_PROFILE,
+	    .retry_after_ms = -1};
 
 	/* A connection that was kept may have been closed by the other side just then: that is no failure. */
 	if (upstream != NULL && upstream->reused && !upstream->heard && call->answer.status == 0) {

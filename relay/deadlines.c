@@ -122,7 +122,7 @@ static void timer_came(struct loop_source *source, uint32_t events)
 
 void deadline_set(struct deadlines *deadlines, struct deadline *deadline, int64_t in_ms)
 {
-	deadline->due_ns = deadlines->now_ns + in_ms * NS_IN_MS;
+	deadline->due_ns = (deadlines->now_ns / NS_IN_MS + in_ms) * NS_IN_MS;
 	if (deadline->place != 0 && deadline->key_ns <= deadline->due_ns)
 		return;
 	if (deadline->place == 0) {

@@ -1,4 +1,4 @@
-/* Deadlines by the thousand, exact to a fraction of a millisecond: a heap behind one timerfd.
+/* Deadlines by the thousand, exact to a millisecond: a heap behind one timerfd.
  *
  * Almost every deadline is put off long before it comes: putting it off only notes the new time, and the heap
  * learns of it when the old one comes. The host's sleep counts. */
@@ -40,7 +40,7 @@ void deadlines_unreserve(struct deadlines *deadlines, uint32_t count);
 /* Looks at the clock: deadline_set counts from this time. */
 void deadlines_look(struct deadlines *deadlines);
 
-/* In so many milliseconds from the last look. */
+/* In so many milliseconds from the last look, which counts as of its whole millisecond. */
 void deadline_set(struct deadlines *deadlines, struct deadline *deadline, int64_t in_ms);
 /* Keeps it in the heap where it costs nothing; deadline_forget before its memory goes. */
 void deadline_clear(struct deadline *deadline);

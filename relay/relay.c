@@ -254,6 +254,7 @@ int relay_init(struct relay *relay, struct error *why)
 	int result;
 
 	relay->listener_fd = -1;
+	tell_init(relay);
 	relay->again.callback = accept_again;
 	relay->again.context = relay;
 	relay->started_real_ms = clock_real_ms();

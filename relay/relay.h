@@ -46,6 +46,7 @@
 #define RELAY_CREDENTIALS   8             /* of the gateway's own that are told apart, of one provider */
 #define RELAY_TELL_MS       10000 /* of one profile's failovers one is told in so long; the rest is counted */
 #define RELAY_SPECIALS_MAX  16    /* fields of a request that are not copied as they are */
+#define RELAY_NOTES_MAX     16
 #define RELAY_HISTOGRAM     20
 
 #define RELAY_HEAD_MS       10000 /* from the first byte of a request to its whole head */
@@ -232,6 +233,15 @@ struct upstream {
 	size_t partial_length;
 };
 
+/* A failover that is to be told. */
+struct failover_note {
+	struct provider *provider;
+	uint32_t from, to;
+	enum failover_outcome cause;
+	int64_t retry_after_ms;
+	char trace[33], sentence[160];
+};
+
 struct relay {
 	struct worker worker;
 	struct deadlines deadlines;
@@ -256,6 +266,9 @@ struct relay {
 	char *outgoing;          /* a request's head is written here; OUTGOING_MAX bytes */
 	void *buried;            /* memory to be freed after the callback under way */
 	int64_t started_real_ms;
+	struct loop_timer tell;
+	uint32_t note_count;
+	struct failover_note notes[RELAY_NOTES_MAX];
 	int netlink_fd; /* to ask who is at the other end of a connection; -1: not yet */
 	uid_t gateway_user;
 	uint64_t refused_foreign;
@@ -388,10 +401,11 @@ void upstream_keep(struct upstream *upstream);
 void upstream_close(struct upstream *upstream);
 
 /* tell.c */
+/* What is told is only noted at first, and sent a moment later: a call that fails over waits for none of it.
+ */
+void tell_init(struct relay *relay);
 void tell_changes(struct provider *provider);
-/* `trace` and `sentence` of the call, which may be gone. */
-void tell_failover(struct provider *provider, uint32_t from, uint32_t to,
-    const struct failover_report *report, const char *trace, const char *sentence);
+void tell_failover(struct call *call, uint32_t from, uint32_t to, const struct failover_report *report);
 
 /* report.c */
 /* Writes a whole HTTP answer. Returns false when there is no such path. */

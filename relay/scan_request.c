@@ -9,7 +9,9 @@
 
 static uint64_t hash_span(const struct json_span *span)
 {
-	return hash_bytes(span->bytes, span->length < HASHED_MAX ? span->length : HASHED_MAX);
+	size_t length = span->length < HASHED_MAX ? span->length : HASHED_MAX, words = length / 8;
+
+	return hash_words(span->bytes, words) ^ hash_bytes(span->bytes + words * 8, length % 8);
 }
 
 /* The first thing that was said: the instructions before it may change with every call, its own words do not.

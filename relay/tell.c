@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "format/json_write.h"
 #include "relay/relay.h"
+
+#define MOMENT_MS 50
 
 struct telling {
 	struct message message;
@@ -98,39 +99,80 @@ static void tell_change(struct provider *provider, const struct failover_change 
 		    provider->name, duration, cause);
 }
 
-void tell_changes(struct provider *provider)
+static void tell_note(const struct failover_note *note)
 {
-	struct failover_change change;
-
-	while (failover_take_change(&provider->failover, &change))
-		tell_change(provider, &change);
-}
-
-void tell_failover(struct provider *provider, uint32_t from, uint32_t to,
-    const struct failover_report *report, const char *trace, const char *sentence)
-{
-	struct profile *profile = &provider->profiles[from];
-	const char *from_id = profile->id, *to_id = provider->profiles[to].id;
-	int64_t now_ms = clock_boot_ms();
+	struct provider *provider = note->provider;
+	struct profile *profile = &provider->profiles[note->from];
+	const char *to_id = provider->profiles[note->to].id;
 	struct telling telling;
 
-	if (profile->told_ms != 0 && now_ms - profile->told_ms < RELAY_TELL_MS) {
+	begin(&telling, "relay.failover", SEVERITY_WARNING);
+	add_text(&telling, "provider", provider->name);
+	add_text(&telling, "from", profile->id);
+	add_text(&telling, "to", to_id);
+	add_text(&telling, "cause", failover_outcome_name(note->cause));
+	if (note->retry_after_ms >= 0)
+		add_number(&telling, "retryAfterMs", note->retry_after_ms);
+	if (profile->untold > 0)
+		add_number(&telling, "moreSinceTheLast", (int64_t)profile->untold);
+	profile->untold = 0;
+	if (note->trace[0] != '\0')
+		add_text(&telling, "trace", note->trace);
+	tell(provider, &telling, "A call to %s went on with the profile %s after %s failed: %s.",
+	    provider->name, to_id, profile->id, note->sentence);
+}
+
+static void moment_passed(struct loop_timer *timer)
+{
+	struct relay *relay = timer->context;
+	struct failover_change change;
+
+	for (uint32_t i = 0; i < relay->note_count; i++)
+		tell_note(&relay->notes[i]);
+	relay->note_count = 0;
+	for (uint32_t i = 0; i < relay->provider_count; i++)
+		while (failover_take_change(&relay->providers[i].failover, &change))
+			tell_change(&relay->providers[i], &change);
+}
+
+void tell_init(struct relay *relay)
+{
+	relay->tell.callback = moment_passed;
+	relay->tell.context = relay;
+}
+
+static void soon(struct relay *relay)
+{
+	if (relay->tell.due_ms == 0)
+		loop_timer_arm(&relay->worker.loop, &relay->tell, relay_now_ms(relay) + MOMENT_MS);
+}
+
+void tell_changes(struct provider *provider)
+{
+	if (failover_has_changes(&provider->failover))
+		soon(provider->relay);
+}
+
+void tell_failover(struct call *call, uint32_t from, uint32_t to, const struct failover_report *report)
+{
+	struct relay *relay = call->relay;
+	struct profile *profile = &call->provider->profiles[from];
+	int64_t now_ms = relay_now_ms(relay);
+	struct failover_note *note;
+
+	if ((profile->told_ms != 0 && now_ms - profile->told_ms < RELAY_TELL_MS) ||
+	    relay->note_count == RELAY_NOTES_MAX) {
 		profile->untold++;
 		return;
 	}
-	begin(&telling, "relay.failover", SEVERITY_WARNING);
-	add_text(&telling, "provider", provider->name);
-	add_text(&telling, "from", from_id);
-	add_text(&telling, "to", to_id);
-	add_text(&telling, "cause", failover_outcome_name(report->outcome));
-	if (report->retry_after_ms >= 0)
-		add_number(&telling, "retryAfterMs", report->retry_after_ms);
-	if (profile->untold > 0)
-		add_number(&telling, "moreSinceTheLast", (int64_t)profile->untold);
 	profile->told_ms = now_ms;
-	profile->untold = 0;
-	if (trace[0] != '\0')
-		add_text(&telling, "trace", trace);
-	tell(provider, &telling, "A call to %s went on with the profile %s after %s failed: %s.",
-	    provider->name, to_id, from_id, sentence);
+	note = &relay->notes[relay->note_count++];
+	*note = (struct failover_note){.provider = call->provider,
+	    .from = from,
+	    .to = to,
+	    .cause = report->outcome,
+	    .retry_after_ms = report->retry_after_ms};
+	memcpy(note->trace, call->trace, sizeof(note->trace));
+	memcpy(note->sentence, call->sentence, sizeof(note->sentence));
+	soon(relay);
 }
