@@ -199,6 +199,10 @@ void call_failed(struct call *call, const struct failover_report *report, const 
 		upstream_close(call->upstream);
 	verdict = failover_failed(
 	    &provider->failover, &call->failover, &seen, relay_now_ms(call->relay), &call->attempt);
+	/* The file may hold another key by now: the next call tries that one. */
+	if (report->outcome == FAILOVER_AUTH && !profile->is_gateways &&
+	    keys_refresh(&call->relay->keys, provider->index, from))
+		failover_reset_profile(&provider->failover, from, relay_now_ms(call->relay));
 	to = call->attempt.profile;
 	if (verdict == FAILOVER_TRY) {
 		answer_clear(call);

@@ -58,12 +58,11 @@ int scan_feed(struct scan *scan, const char *bytes, size_t length, struct scan_f
 /* A whole body that is no stream: usage and model, and whether it is an error. */
 void scan_whole(struct scan *scan, const char *body, size_t length, struct scan_found *found);
 
-/* A request's body: the model it asks for, whether it asks for a stream, and a hash of what its conversation
- * begins with (system prompt, tools and first message), which prompt caches go by. Reads at most the first
- * `length` bytes lent; a body that is no JSON leaves all empty. */
+/* A request's body: the model it asks for, and a hash of the first thing that was said in its conversation,
+ * which stays the same from one call to the next. The body may be cut; one that is no JSON leaves all empty.
+ */
 struct scan_request {
 	char model[SCAN_MODEL_MAX];
-	bool stream;
 	uint64_t conversation; /* 0: unknown */
 };
 void scan_request_read(const char *body, size_t length, struct scan_request *request);

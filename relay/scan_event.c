@@ -8,6 +8,14 @@ struct event {
 	struct json_span name, data; /* of the "event" and the first "data" line, trimmed */
 };
 
+/* Keys are compared as they are spelled: no provider escapes a letter of one, and each is asked for often. */
+static bool is_key(const struct json_span *key, const char *name)
+{
+	size_t length = strlen(name);
+
+	return key->length == length + 2 && memcmp(key->bytes + 1, name, length) == 0;
+}
+
 static bool spells(const struct json_span *span, const char *text)
 {
 	return span->length == strlen(text) && memcmp(span->bytes, text, span->length) == 0;
@@ -71,7 +79,7 @@ static struct json_span member(const struct json_span *object, const char *name)
 
 	json_skim_begin(&skim, object->bytes, object->length);
 	while (json_skim_next(&skim, &key, &value))
-		if (json_span_is(&key, name))
+		if (is_key(&key, name))
 			found = value;
 	return found;
 }
@@ -106,15 +114,15 @@ static void read_usage(struct scan *scan, const struct json_span *usage)
 		return;
 	json_skim_begin(&skim, usage->bytes, usage->length);
 	while (json_skim_next(&skim, &key, &value)) {
-		if (json_span_is(&key, "input_tokens") || json_span_is(&key, "prompt_tokens"))
+		if (is_key(&key, "input_tokens") || is_key(&key, "prompt_tokens"))
 			read_count(&value, &scan->usage.input_tokens);
-		else if (json_span_is(&key, "output_tokens") || json_span_is(&key, "completion_tokens"))
+		else if (is_key(&key, "output_tokens") || is_key(&key, "completion_tokens"))
 			read_count(&value, &scan->usage.output_tokens);
-		else if (json_span_is(&key, "cache_read_input_tokens"))
+		else if (is_key(&key, "cache_read_input_tokens"))
 			read_count(&value, &scan->usage.cache_read_tokens);
-		else if (json_span_is(&key, "cache_creation_input_tokens"))
+		else if (is_key(&key, "cache_creation_input_tokens"))
 			read_count(&value, &scan->usage.cache_write_tokens);
-		else if (json_span_is(&key, "prompt_tokens_details") && *value.bytes == '{') {
+		else if (is_key(&key, "prompt_tokens_details") && *value.bytes == '{') {
 			struct json_span cached = member(&value, "cached_tokens");
 
 			read_count(&cached, &scan->usage.cache_read_tokens);
@@ -140,7 +148,7 @@ static bool has_content(const struct json_span *object)
 	json_skim_begin(&skim, object->bytes, object->length);
 	while (json_skim_next(&skim, &key, &value))
 		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-			if (json_span_is(&key, kinds[i]) && is_something(&value))
+			if (is_key(&key, kinds[i]) && is_something(&value))
 				return true;
 	return false;
 }
@@ -197,11 +205,11 @@ static bool choice_has_content(struct scan *scan, const struct json_span *choice
 
 	json_skim_begin(&skim, choice->bytes, choice->length);
 	while (json_skim_next(&skim, &key, &value)) {
-		if (json_span_is(&key, "delta"))
+		if (is_key(&key, "delta"))
 			delta = value;
-		else if (json_span_is(&key, "finish_reason"))
+		else if (is_key(&key, "finish_reason"))
 			finish = value;
-		else if (json_span_is(&key, "text"))
+		else if (is_key(&key, "text"))
 			content |= is_filled(&value);
 	}
 	if (is_filled(&finish))
@@ -209,7 +217,7 @@ static bool choice_has_content(struct scan *scan, const struct json_span *choice
 	if (delta.length > 0 && *delta.bytes == '{') {
 		json_skim_begin(&skim, delta.bytes, delta.length);
 		while (json_skim_next(&skim, &key, &value))
-			content |= !json_span_is(&key, "role") && is_something(&value);
+			content |= !is_key(&key, "role") && is_something(&value);
 	}
 	return content;
 }
@@ -221,15 +229,15 @@ static void openai_chunk(struct scan *scan, const struct json_span *data, struct
 
 	json_skim_begin(&skim, data->bytes, data->length);
 	while (json_skim_next(&skim, &key, &value)) {
-		if (json_span_is(&key, "choices")) {
+		if (is_key(&key, "choices")) {
 			struct json_span choice = first_of(&value);
 
 			found->content |= choice_has_content(scan, &choice);
-		} else if (json_span_is(&key, "usage")) {
+		} else if (is_key(&key, "usage")) {
 			read_usage(scan, &value);
-		} else if (json_span_is(&key, "model")) {
+		} else if (is_key(&key, "model")) {
 			json_span_text(&value, scan->model, sizeof(scan->model));
-		} else if (json_span_is(&key, "error") && !json_span_spells(&value, "null")) {
+		} else if (is_key(&key, "error") && !json_span_spells(&value, "null")) {
 			failed(scan, data, found);
 		}
 	}
@@ -274,12 +282,12 @@ void scan_body(struct scan *scan, const char *body, size_t length, struct scan_f
 
 	json_skim_begin(&skim, body, length);
 	while (json_skim_next(&skim, &key, &value)) {
-		if (json_span_is(&key, "usage"))
+		if (is_key(&key, "usage"))
 			read_usage(scan, &value);
-		else if (json_span_is(&key, "model"))
+		else if (is_key(&key, "model"))
 			json_span_text(&value, scan->model, sizeof(scan->model));
-		else if ((json_span_is(&key, "error") && is_something(&value)) ||
-		         (json_span_is(&key, "type") && json_span_is(&value, "error")))
+		else if ((is_key(&key, "error") && is_something(&value)) ||
+		         (is_key(&key, "type") && json_span_is(&value, "error")))
 			found->error = true;
 	}
 	if (found->error)

@@ -60,13 +60,12 @@ void scan_request_read(const char *body, size_t length, struct scan_request *req
 	memset(request, 0, sizeof(*request));
 	json_skim_begin(&skim, body, length);
 	while (json_skim_key(&skim, &key)) {
-		if (json_span_is(&key, "messages") && request->conversation == 0)
+		if (json_span_spells(&key, "\"messages\"") && request->conversation == 0)
 			request->conversation = read_messages(&skim);
-		if (!json_skim_value(&skim, &value))
+		if ((request->conversation != 0 && request->model[0] != '\0') ||
+		    !json_skim_value(&skim, &value))
 			break;
-		if (json_span_is(&key, "model"))
+		if (json_span_spells(&key, "\"model\""))
 			json_span_text(&value, request->model, sizeof(request->model));
-		else if (json_span_is(&key, "stream"))
-			request->stream = json_span_spells(&value, "true");
 	}
 }
