@@ -179,7 +179,7 @@ static bool may_refine(unsigned status, const struct meaning *meaning)
 	case FAILOVER_RATE_LIMITED:
 		return status == 429 || status == 403 || status == 200;
 	case FAILOVER_SERVER_ERROR:
-		return status >= 500 || status == 200;
+		return (status >= 500 && status != 503 && status != 529) || status == 200;
 	case FAILOVER_CONTEXT_TOO_LONG:
 	case FAILOVER_CONTENT_FILTER:
 		return status == 400 || status == 403 || status == 413 || status == 422 || status == 200;
@@ -190,10 +190,15 @@ static bool may_refine(unsigned status, const struct meaning *meaning)
 
 static struct meaning find_meaning(unsigned status, const struct said *said)
 {
+	static const struct meaning overloaded = {"", FAILOVER_OVERLOADED, FAILOVER_MODEL};
 	const struct meaning *found = find_name(said->code);
 
 	if (found == NULL || !may_refine(status, found))
 		found = find_name(said->type);
+	/* "The engine is currently overloaded" comes as a "server_error" (OpenAI). */
+	if (found != NULL && found->outcome == FAILOVER_SERVER_ERROR && may_refine(status, found) &&
+	    strcasestr(said->message, "overloaded") != NULL)
+		return overloaded;
 	if (found != NULL && may_refine(status, found))
 		return *found;
 	found = status == 429 || status == 401 ? NULL : find_phrase(said->message);
