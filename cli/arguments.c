@@ -33,6 +33,11 @@ static int take_word(struct invocation *invocation, const char *word, struct err
 	if (command->words == NULL)
 		return error_set(why, -EINVAL, "\"holdfast %s\" takes no arguments, and was given \"%.64s\".",
 		    command->name, word);
+	if (invocation->word != NULL && command->run == run_relay &&
+	    invocation->operands.count < OPTION_LIST_MAX) {
+		invocation->operands.items[invocation->operands.count++] = word;
+		return 0;
+	}
 	if (invocation->word != NULL)
 		return error_set(why, -EINVAL, "\"holdfast %s\" takes one argument: \"%.64s\" is too much.",
 		    command->name, word);
@@ -43,9 +48,11 @@ static int take_word(struct invocation *invocation, const char *word, struct err
 static int take_child_command(struct invocation *invocation, char **words, struct error *why)
 {
 	if (invocation->command == NULL ||
-	    (invocation->command->run != run_run && invocation->command->run != run_check))
+	    (invocation->command->run != run_run && invocation->command->run != run_check &&
+	        invocation->command->run != run_relay))
 		return error_set(why, -EINVAL,
-		    "Only \"holdfast run\" and \"holdfast check\" take a command after \"--\".");
+		    "Only \"holdfast run\", \"holdfast check\" and \"holdfast relay\" take a command after "
+		    "\"--\".");
 	if (words[0] == NULL || words[0][0] == '\0')
 		return error_set(why, -EINVAL, "There is no command after \"--\".");
 	invocation->child_command = words;

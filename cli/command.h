@@ -22,7 +22,7 @@ struct invocation {
 	const char *config_file, *state_dir, *runtime_dir;
 	bool help, version, json;
 	const char *port, *reason, *pause_for;
-	bool supervised, force, no_wait, all;
+	bool supervised, force, no_wait, all, dry_run;
 	struct option_list set;
 	struct {
 		bool follow;
@@ -32,9 +32,10 @@ struct invocation {
 	struct {
 		bool console;
 	} explain;
-	const char *word;     /* an operand, NULL if none */
-	char **child_command; /* after "--", NULL-terminated; NULL if none */
-	char **arguments;     /* all of them as they came, without the program's name */
+	const char *word;            /* an operand, NULL if none */
+	struct option_list operands; /* of "relay": the words behind that one */
+	char **child_command;        /* after "--", NULL-terminated; NULL if none */
+	char **arguments;            /* all of them as they came, without the program's name */
 };
 
 struct command {
@@ -78,6 +79,7 @@ int run_reload(struct invocation *invocation);
 int run_upgrade(struct invocation *invocation);
 int run_sessions(struct invocation *invocation);
 int run_abort(struct invocation *invocation);
+int run_relay(struct invocation *invocation);
 int run_check(struct invocation *invocation);
 int run_completion(struct invocation *invocation);
 int run_version(struct invocation *invocation);

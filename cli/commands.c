@@ -84,6 +84,11 @@ static const struct option explain_options[] = {
 	END,
 };
 
+static const struct option relay_options[] = {
+	FLAG("--dry-run", 0, dry_run, "show what would be changed, and change nothing"),
+	JSON, END,
+};
+
 const struct command commands[] = {
 	{"run", " [-- COMMAND...]", "supervise the gateway in the foreground",
 	    "Without COMMAND it is the OpenClaw that the settings or the PATH name.\n", run_options, NULL, run_run},
@@ -105,6 +110,10 @@ const struct command commands[] = {
 	{"upgrade", "", "let the programs beside this one take over; the gateway goes on",
 	    "They are tried first, on a copy of the state. A trial that fails changes nothing.\n", json_options, NULL,
 	    run_upgrade},
+	{"relay", " enable [PROVIDER...] | disable | status | import", "lead the gateway's calls to models through the relay, or back",
+	    "\"enable\" points the gateway's providers to the relay, \"disable\" puts their own addresses back,\n"
+	    "\"status\" says which go where and why, \"import\" takes over what OpenClaw 2026.2.1 has of keys.\n"
+	    "They take what \"run\" takes.\n", relay_options, "enable disable status import", run_relay},
 	{"check", " [-- COMMAND...]", "read the settings and say what is wrong with them",
 	    "It takes what \"run\" takes, and starts nothing.\n", check_options, NULL, run_check},
 	{"completion", " bash", "print the completion script of a shell", NULL, no_options, "bash", run_completion},

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/print.h"
+#include "cli/relay.h"
 #include "cli/renew.h"
 #include "world/world.h"
 
@@ -71,5 +72,7 @@ int main(int count, char **arguments)
 		return renew_settings(arguments + 1);
 	if (strcmp(base_name(arguments[0]), RENEW_TRIAL) == 0)
 		return renew_trial(arguments + 1);
+	if (strcmp(base_name(arguments[0]), RELAY_TAKE_OUT) == 0)
+		return relay_take_out();
 	return run_command(arguments + 1);
 }

@@ -17,95 +17,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "config/source.h"
 #include "process/clone.h"
 #include "sentry/line.h"
 #include "world/world.h"
 
 #define LOW_PRIORITY      10
 #define EXIT_NOT_EXECUTED 127
-
-/* Of the service manager's words to us, those that a program of the gateway's might take for its own. */
-static const char *const removed[] = {
-    "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", NULL};
-
-static bool same_name(const char *variable, const char *other)
-{
-	size_t length = strcspn(other, "=");
-
-	return strncmp(variable, other, length) == 0 && variable[length] == '=';
-}
-
-static bool is_kept_back(const struct settings *settings, const char *variable)
-{
-	if (strncmp(variable, "HOLDFAST_", 9) == 0)
-		return true;
-	for (const char *const *name = removed; *name != NULL; name++)
-		if (same_name(variable, *name))
-			return true;
-	for (uint32_t i = 0; i < settings->secret_count; i++)
-		if (same_name(variable, settings_string(settings, settings->secrets[i])))
-			return true;
-	return false;
-}
-
-static void add_variable(struct validate *validate, uint32_t *count, char *variable)
-{
-	for (uint32_t i = 0; i < *count; i++)
-		if (same_name(validate->environment[i], variable)) {
-			validate->environment[i] = variable;
-			return;
-		}
-	if (*count < VALIDATE_VARIABLES_MAX)
-		validate->environment[(*count)++] = variable;
-}
-
-/* As the gateway's own is (supervise/environment.c): a file may name variables. */
-static void build_environment(struct validate *validate, char *const *environment)
-{
-	const struct settings *settings = validate->settings;
-	uint32_t count = 0;
-
-	for (; *environment != NULL; environment++)
-		if (!is_kept_back(settings, *environment))
-			add_variable(validate, &count, *environment);
-	for (const char *const *fact = validate->facts->variables; *fact != NULL; fact++)
-		add_variable(validate, &count, (char *)*fact);
-	for (uint32_t i = 0; i < settings->gateway.variable_count; i++)
-		add_variable(
-		    validate, &count, (char *)settings_string(settings, settings->gateway.variables[i]));
-	snprintf(validate->config_variable, sizeof(validate->config_variable), "OPENCLAW_CONFIG_PATH=%s",
-	    settings_string(settings, settings->gateway.config_path));
-	add_variable(validate, &count, validate->config_variable);
-	snprintf(validate->state_variable, sizeof(validate->state_variable), "OPENCLAW_STATE_DIR=%s",
-	    settings_string(settings, settings->gateway.state_directory));
-	if (settings->gateway.state_directory != 0)
-		add_variable(validate, &count, validate->state_variable);
-	validate->environment[count] = NULL;
-}
-
-/* What stands before "gateway" runs OpenClaw; what follows is for its gateway. Returns whether there is such
- * a word. */
-static bool build_arguments(struct validate *validate)
-{
-	static const char *const question[] = {"config", "validate", "--json", NULL};
-	const struct settings *settings = validate->settings;
-	uint32_t count = 0;
-
-	while (count < settings->gateway.argument_count) {
-		const char *argument = settings_string(settings, settings->gateway.arguments[count]);
-
-		if (strcmp(argument, "gateway") == 0)
-			break;
-		validate->arguments[count++] = (char *)argument;
-	}
-	if (count == 0 || count == settings->gateway.argument_count)
-		return false;
-	for (const char *const *word = question; *word != NULL; word++)
-		validate->arguments[count++] = (char *)*word;
-	validate->arguments[count] = NULL;
-	return true;
-}
 
 /* The output: of a fixed length, so that nobody can fill our memory. */
 static int make_output(void)
@@ -149,52 +66,19 @@ static void run_program(struct validate *validate, int parent)
 		_exit(EXIT_NOT_EXECUTED);
 	/* Not all that we hold closes itself: the settings do not, they are for our successor. */
 	world_close_range(3, ~0u, 0);
-	world_execve(validate->arguments[0], validate->arguments, validate->environment);
+	world_execve(
+	    validate->command.arguments[0], validate->command.arguments, validate->command.environment);
 	_exit(EXIT_NOT_EXECUTED);
 }
 
 /* --- The answer. --- */
 
-static void read_issue(
-    const struct json_document *document, const struct json_value *root, char why[MESSAGE_TEXT_MAX])
-{
-	const struct json_value *issues = json_find(document, root, "issues");
-	const struct json_value *issue =
-	    issues != NULL && issues->type == JSON_ARRAY ? json_first(document, issues) : NULL;
-	const struct json_value *path, *words;
-	char raw[MESSAGE_TEXT_MAX];
-	struct text text;
-
-	text_init(&text, raw, sizeof(raw));
-	if (issue == NULL)
-		return;
-	path = json_find(document, issue, "path");
-	words = json_find(document, issue, "message");
-	if (path != NULL && path->type == JSON_STRING)
-		text_addf(&text, "%s: ", path->string.bytes);
-	if (words != NULL && words->type == JSON_STRING)
-		text_add(&text, words->string.bytes);
-	line_strip(why, MESSAGE_TEXT_MAX, raw, strlen(raw));
-}
-
 enum validate_answer validate_read(const char *output, char why[MESSAGE_TEXT_MAX])
 {
-	enum validate_answer answer = VALIDATE_UNKNOWN;
-	const char *begin = strchr(output, '{');
-	const struct json_value *root, *valid;
-	struct source source;
-	struct error error;
+	char raw[MESSAGE_TEXT_MAX];
+	enum validate_answer answer = gateway_command_read(output, raw, sizeof(raw));
 
-	why[0] = '\0';
-	if (begin == NULL || source_parse(&source, "the answer", begin, &error) < 0)
-		return VALIDATE_UNKNOWN;
-	root = json_root(&source.document);
-	valid = json_find(&source.document, root, "valid");
-	if (valid != NULL && valid->type == JSON_BOOL)
-		answer = valid->boolean ? VALIDATE_VALID : VALIDATE_INVALID;
-	if (answer == VALIDATE_INVALID)
-		read_issue(&source.document, root, why);
-	source_release(&source);
+	line_strip(why, MESSAGE_TEXT_MAX, raw, strlen(raw));
 	return answer;
 }
 
@@ -285,8 +169,9 @@ void validate_begin(struct validate *validate, char *const *environment)
 		validate->again = true;
 		return;
 	}
-	build_environment(validate, environment);
-	if (build_arguments(validate))
+	if (gateway_command_build(&validate->command, validate->settings, validate->facts, environment,
+	        gateway_command_validate,
+	        settings_string(validate->settings, validate->settings->gateway.config_path)))
 		start(validate);
 	else
 		validate->answered(validate, VALIDATE_UNKNOWN, "");

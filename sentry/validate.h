@@ -1,7 +1,5 @@
-/* Asks the gateway's own program whether it would accept its configuration file, without starting a gateway:
- * "openclaw config validate --json" (2026.9.6: 1 to 2 s of CPU, writes nothing, answers
- * {"valid":true,...} or {"valid":false,"issues":[{"path","message"}]}). A version without that command
- * (2026.2.1: "unknown option") gives no such answer: then only a start can tell.
+/* Asks the gateway's own program whether it would accept its configuration file, without starting a gateway
+ * (config/gateway_command.h). A version that has no such command gives no answer: then only a start can tell.
  *
  * A child at low priority, at most one, ended after VALIDATE_MAX_MS or when the sentry ends. */
 #ifndef HOLDFAST_SENTRY_VALIDATE_H
@@ -11,20 +9,13 @@
 #include <stdint.h>
 
 #include "channel/message.h"
+#include "config/gateway_command.h"
 #include "config/settings.h"
 #include "gateway/gateway.h"
 #include "loop/loop.h"
 
-#define VALIDATE_MAX_MS        60000
-#define VALIDATE_BYTES_MAX     (64 * 1024)
-#define VALIDATE_VARIABLES_MAX 1024
-
-enum validate_answer {
-	VALIDATE_VALID,
-	VALIDATE_INVALID,
-	VALIDATE_UNKNOWN, /* it has no such command */
-	VALIDATE_FAILED   /* it could not be asked, or did not answer in time */
-};
+#define VALIDATE_MAX_MS    60000
+#define VALIDATE_BYTES_MAX (64 * 1024)
 
 struct validate {
 	struct loop *loop;
@@ -41,9 +32,7 @@ struct validate {
 	bool timed_out;
 	struct loop_source death;
 	struct loop_timer deadline;
-	char *arguments[SETTINGS_ARGUMENTS_MAX + 4];
-	char *environment[VALIDATE_VARIABLES_MAX + 1];
-	char config_variable[4096 + 32], state_variable[4096 + 32];
+	struct gateway_command command;
 	char output[VALIDATE_BYTES_MAX + 1];
 };
 

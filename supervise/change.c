@@ -34,6 +34,19 @@
 
 extern char **environ;
 
+void change_own_command(const struct supervisor *supervisor, char *path, size_t size)
+{
+	const char *worker = supervisor->workers[WORKER_SENTRY].program;
+	int length = (int)(strrchr(worker, '/') - worker);
+
+	snprintf(path, size, "%.*s/holdfast", length, worker);
+	/* Installed, it lies where people find it. */
+	if (access(path, X_OK) < 0)
+		text_copy(path, size, HOLDFAST_BINDIR "/holdfast");
+	if (access(path, X_OK) < 0)
+		snprintf(path, size, "%.*s/../../bin/holdfast", length, worker);
+}
+
 /* The programs beside which our workers lie. */
 static void take_own_programs(struct supervisor *supervisor)
 {
@@ -41,13 +54,7 @@ static void take_own_programs(struct supervisor *supervisor)
 	int length = (int)(strrchr(worker, '/') - worker);
 
 	snprintf(supervisor->change.supervise, CONTROL_PATH_MAX, "%.*s/holdfast-supervise", length, worker);
-	snprintf(supervisor->change.holdfast, CONTROL_PATH_MAX, "%.*s/holdfast", length, worker);
-	/* Installed, it lies where people find it. */
-	if (access(supervisor->change.holdfast, X_OK) < 0)
-		text_copy(supervisor->change.holdfast, CONTROL_PATH_MAX, HOLDFAST_BINDIR "/holdfast");
-	if (access(supervisor->change.holdfast, X_OK) < 0)
-		snprintf(
-		    supervisor->change.holdfast, CONTROL_PATH_MAX, "%.*s/../../bin/holdfast", length, worker);
+	change_own_command(supervisor, supervisor->change.holdfast, CONTROL_PATH_MAX);
 }
 
 static const char *const verbs[] = {[CHANGE_RELOAD] = "reload", [CHANGE_UPGRADE] = "upgrade"};

@@ -111,9 +111,11 @@ static struct tree tree_of(struct supervisor *supervisor, char *marker)
 
 	if (supervisor->gateway.pid_fd >= 0)
 		tree.gateway_pid = supervisor->gateway.pid;
-	tree.spared_count = workers_spare(supervisor, tree.spared, TREE_SPARED_MAX - 1);
+	tree.spared_count = workers_spare(supervisor, tree.spared, TREE_SPARED_MAX - 2);
 	if (supervisor->change.pid > 0)
 		tree.spared[tree.spared_count++] = supervisor->change.pid;
+	if (relay_outage_child(supervisor) > 0)
+		tree.spared[tree.spared_count++] = relay_outage_child(supervisor);
 	/* An adopted tree's orphans do not fall to us; where no cgroup holds them, their environment tells.
 	 */
 	if (!supervisor->gateway.is_child && !supervisor->gateway.in_cgroup && supervisor->gateway.pid != 0) {
@@ -328,6 +330,7 @@ static void finish(struct supervisor *supervisor)
 	events_record(supervisor, "supervisor.stopped", SEVERITY_INFO, 0, NULL,
 	    "Holdfast ends; nothing of the gateway is left.");
 	change_abandon(supervisor);
+	relay_outage_abandon(supervisor);
 	supervisor->finish_timer.callback = finish_timed_out;
 	supervisor->finish_timer.context = supervisor;
 	if (recorder_listens && supervisor->sent < supervisor->pending->last)
@@ -468,6 +471,7 @@ void supervisor_child_ended(struct supervisor *supervisor, int pid, int status_c
 		supervisor_gateway_ended(supervisor, read_exit(status_code, status));
 	else if (workers_ended(supervisor, pid, status_code, status))
 		supervisor_worker_left(supervisor);
-	else if (!change_child_ended(supervisor, pid, status_code, status))
+	else if (!change_child_ended(supervisor, pid, status_code, status) &&
+	         !relay_outage_child_ended(supervisor, pid))
 		supervisor_tree_changed(supervisor);
 }

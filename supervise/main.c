@@ -146,6 +146,7 @@ static int open_loop(struct supervisor *self, struct error *why)
 	self->machine_timer.callback = machine_due;
 	self->machine_timer.context = self;
 	change_init(self);
+	relay_outage_init(self);
 	world_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return 0;
 }

@@ -219,6 +219,16 @@ struct supervisor {
 		bool told;   /* the child said what came of it */
 		bool trying; /* the new programs; before, the settings are read */
 	} change;
+	struct {
+		int64_t down_since_ms; /* CLOCK_BOOTTIME; 0: the relay is well */
+		int pid, pid_fd;       /* of what puts the direct addresses back; 0: none */
+		struct loop_source answer;
+		struct loop_timer timer, deadline;
+		struct message_settings said;
+		bool told;            /* it said what came of it */
+		bool done, taken_out; /* of this outage: seen to; the gateway was changed */
+		bool told_failure;
+	} outage;
 	char **own_arguments; /* of `holdfast run`, to be read again; [0] is its first argument */
 
 	int control_fd, spare_fd; /* the spare is given up for a moment when there are no descriptors left */
@@ -440,6 +450,15 @@ void change_abandon(struct supervisor *supervisor);
 bool change_child_ended(struct supervisor *supervisor, int pid, int status_code, int status);
 /* In the new image: tells what became of it. */
 void change_done(struct supervisor *supervisor);
+/* The path of the `holdfast` that belongs to this build. */
+void change_own_command(const struct supervisor *supervisor, char *path, size_t size);
+
+/* relay_outage.c: the relay that does not stay up is taken out of the gateway's configuration */
+void relay_outage_init(struct supervisor *supervisor);
+void relay_outage_ended(struct supervisor *supervisor, int64_t lived_ms);
+bool relay_outage_child_ended(struct supervisor *supervisor, int pid);
+int relay_outage_child(const struct supervisor *supervisor); /* its pid; 0: none */
+void relay_outage_abandon(struct supervisor *supervisor);
 
 /* trial.c: in the place of begin(): proves that this build can do it, on copies, and touches nothing. Returns
  * the exit status. */

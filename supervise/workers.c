@@ -202,6 +202,8 @@ bool workers_ended(struct supervisor *supervisor, int pid, int status_code, int 
 			    worker->name, pid, how);
 		}
 		come_back(supervisor, worker, lived_ms >= WORKER_HEALTHY_AFTER_MS);
+		if (i == WORKER_RELAY && !supervisor->finishing)
+			relay_outage_ended(supervisor, lived_ms);
 		return true;
 	}
 	return false;

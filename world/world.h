@@ -52,6 +52,7 @@ struct clone_args;
 	     execve(path, arguments, environment), -1) \
 	CALL(int, fallocate, (int fd, int mode, off_t offset, off_t length), fallocate(fd, mode, offset, length), -1) \
 	CALL(int, fchmod, (int fd, mode_t mode), fchmod(fd, mode), -1) \
+	CALL(int, fchown, (int fd, uid_t owner, gid_t group), fchown(fd, owner, group), -1) \
 	CALL(int, flock, (int fd, int operation), flock(fd, operation), -1) \
 	CALL(pid_t, fork, (void), fork(), -1) \
 	CALL(int, fsync, (int fd), fsync(fd), -1) \

@@ -28,7 +28,7 @@ import traceback
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 HOLDFAST = str(BUILD / "holdfast")
-COMMANDS = ["run", "status", "events", "explain", "sessions", "abort", "start", "stop", "restart", "pause", "resume", "reload", "upgrade",
+COMMANDS = ["run", "status", "events", "explain", "sessions", "abort", "start", "stop", "restart", "pause", "resume", "reload", "upgrade", "relay",
             "check", "completion", "version", "help"]
 TESTS = []
 DEADLINE_S = 30
