@@ -7,21 +7,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "relay/relay.h"
-#include "relay/reply.h"
-
-#define PIECES_MAX 24
-#define SPANS_MAX  (PIECES_MAX + 40)
-
-/* What one read brought of the body. */
-struct batch {
-	struct iovec pieces[PIECES_MAX];
-	uint32_t count;
-	uint32_t ready;       /* so many pieces ... */
-	size_t ready_bytes;   /* ... and so much of the next belong to whole events */
-	bool content, failed; /* failed: an error event or body, not a content */
-	struct failover_report report;
-};
+#include "relay/answer.h"
 
 void answer_clear(struct call *call)
 {
@@ -30,6 +16,7 @@ void answer_clear(struct call *call)
 	chain_clear(&answer->held, &call->relay->segments);
 	chain_clear(&answer->tail, &call->relay->segments);
 	free(answer->head);
+	decoding_end(answer->decoding);
 	scan_release(&answer->scan);
 	memset(answer, 0, sizeof(*answer));
 }
@@ -51,158 +38,6 @@ static void go_wrong(struct call *call, enum failover_outcome outcome, const cha
 		call->answer.may_be_kept = false;
 		call_failed(call, &report, sentence);
 	}
-}
-
-static bool is_dropped(const struct http_field *field)
-{
-	static const char *const names[] = {
-	    "connection", "keep-alive", "proxy-connection", "transfer-encoding", "trailer", "te", "upgrade"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_is(field, names[i], strlen(names[i])))
-			return true;
-	return false;
-}
-
-/* The head as the client gets it. `text` has room for it: it is no longer than what came, but for a few
- * lines. */
-static void write_head(struct call *call, struct text *text)
-{
-	struct answer *answer = &call->answer;
-	const char *line_end = memchr(answer->head, '\n', answer->head_length);
-	struct http_field field;
-	size_t offset = 0;
-
-	text_add(text, "HTTP/1.1");
-	text_add_bytes(text, answer->head + 8, (size_t)(line_end - answer->head) - 7);
-	while (http_head_next(answer->head, answer->head_length, &offset, &field))
-		if (!is_dropped(&field))
-			text_add_bytes(text, field.line, field.line_length);
-	if (answer->chunked_out)
-		text_add(text, "Transfer-Encoding: chunked\r\n");
-	if (!call->stored_whole) /* what is still to come of the request is thrown away */
-		call->client->closing = call->client->lingering = true;
-	if (call->client->closing || call->relay->draining) {
-		call->client->closing = true;
-		text_add(text, "Connection: close\r\n");
-	}
-	text_add(text, "\r\n");
-}
-
-struct sending {
-	struct iovec spans[SPANS_MAX];
-	uint32_t count;
-	size_t bytes; /* of the body */
-	char size[24];
-};
-
-static void add_span(struct sending *sending, const void *bytes, size_t length)
-{
-	if (length == 0)
-		return;
-	sending->spans[sending->count++] = (struct iovec){(void *)bytes, length};
-	sending->bytes += length;
-}
-
-static void add_chain(struct sending *sending, const struct chain *chain)
-{
-	const struct chain_cursor start = {0};
-	uint32_t count = chain_spans(
-	    chain, &start, sending->spans + sending->count, SPANS_MAX - 2 - PIECES_MAX - sending->count);
-
-	/* Large segments hold all that may be held in far fewer. */
-	for (uint32_t i = 0; i < count; i++)
-		sending->bytes += sending->spans[sending->count + i].iov_len;
-	sending->count += count;
-}
-
-/* Frames what was gathered from spans[2] on; spans[0] is for the head, spans[1] for the chunk's size. Returns
- * 0 or a negative errno: the client is gone. */
-static int send_framed(struct call *call, struct sending *sending, const struct text *head, bool last)
-{
-	static char line_end[] = "\r\n", last_chunk[] = "0\r\n\r\n";
-	struct answer *answer = &call->answer;
-	struct iovec *spans = sending->spans;
-	uint32_t begin = 2, end = sending->count;
-
-	if (answer->chunked_out && sending->bytes > 0) {
-		int length = snprintf(sending->size, sizeof(sending->size), "%zx\r\n", sending->bytes);
-
-		spans[--begin] = (struct iovec){sending->size, (size_t)length};
-		spans[end++] = (struct iovec){line_end, 2};
-	}
-	if (answer->chunked_out && last && !answer->last_sent)
-		spans[end++] = (struct iovec){last_chunk, 5};
-	answer->last_sent |= last;
-	if (head != NULL)
-		spans[--begin] = (struct iovec){head->data, head->length};
-	return begin == end ? 0 : client_send(call->client, spans + begin, end - begin);
-}
-
-/* Whether the body has ended, and in the way that its interface ends. */
-static bool is_whole(const struct answer *answer)
-{
-	return answer->body.ended &&
-	       (!answer->is_stream || answer->scan.ended || answer->scan.opaque || answer->scan.failed);
-}
-
-/* What of the batch cannot go out yet. Returns 0 or -ENOMEM. */
-static int keep_tail(struct call *call, struct batch *batch)
-{
-	struct answer *answer = &call->answer;
-	size_t skipped = batch->ready_bytes;
-
-	for (uint32_t i = batch->ready; i < batch->count; i++, skipped = 0)
-		if (chain_add(&answer->tail, &call->relay->segments,
-		        (char *)batch->pieces[i].iov_base + skipped, batch->pieces[i].iov_len - skipped) < 0)
-			return -ENOMEM;
-	return 0;
-}
-
-/* Sends what is held, the tail, and the whole events of the batch. Returns false when the call is gone. */
-static bool pass(struct call *call, struct batch *batch)
-{
-	struct answer *answer = &call->answer;
-	struct sending sending = {.count = 2};
-	char buffer[HTTP_HEAD_MAX + 128];
-	struct text text, *head = NULL;
-	bool all = !answer->is_stream || answer->body.ended || answer->scan.opaque;
-	size_t left = 0;
-
-	if (answer->head != NULL) {
-		text_init(&text, buffer, sizeof(buffer));
-		write_head(call, &text);
-		head = &text;
-	}
-	for (uint32_t i = batch->ready; i < batch->count; i++)
-		left += batch->pieces[i].iov_len;
-	if (!all && answer->tail.length + left - batch->ready_bytes > RELAY_TAIL_MAX)
-		all = answer->split = true;
-	else if (batch->ready > 0 || batch->ready_bytes > 0)
-		answer->split = false;
-	if (all) {
-		batch->ready = batch->count;
-		batch->ready_bytes = 0;
-	}
-	add_chain(&sending, &answer->held);
-	if (batch->ready > 0 || batch->ready_bytes > 0)
-		add_chain(&sending, &answer->tail);
-	for (uint32_t i = 0; i < batch->ready; i++)
-		add_span(&sending, batch->pieces[i].iov_base, batch->pieces[i].iov_len);
-	if (batch->ready_bytes > 0)
-		add_span(&sending, batch->pieces[batch->ready].iov_base, batch->ready_bytes);
-	if (send_framed(call, &sending, head, is_whole(answer)) < 0)
-		return false;
-	free(answer->head);
-	answer->head = NULL;
-	chain_clear(&answer->held, &call->relay->segments);
-	if (batch->ready > 0 || batch->ready_bytes > 0)
-		chain_clear(&answer->tail, &call->relay->segments);
-	if (keep_tail(call, batch) < 0) {
-		client_release(call->client);
-		return false;
-	}
-	return true;
 }
 
 /* From here on it goes out. */
@@ -258,7 +93,7 @@ static bool settle(struct call *call, struct batch *batch)
 	else if (batch->content && answer->committed)
 		call_heard(call);
 	if (answer->committed)
-		return pass(call, batch);
+		return answer_send(call, batch);
 	if (answer->is_error && answer->held.length + length_of(batch) > RELAY_ERROR_MAX) {
 		go_wrong(call, FAILOVER_SERVER_ERROR, "its error is too long to be read");
 		return false;
@@ -272,6 +107,30 @@ static bool settle(struct call *call, struct batch *batch)
 	return true;
 }
 
+/* What a part of a stream brought. */
+static void note(struct call *call, struct batch *batch, const struct scan_found *found)
+{
+	batch->content |= found->content;
+	if (found->error && !batch->failed) {
+		batch->failed = true;
+		batch->report = call->answer.report = found->report;
+	}
+}
+
+struct decoded {
+	struct call *call;
+	struct batch *batch;
+};
+
+static void decoded_came(void *context, const char *bytes, size_t length)
+{
+	struct decoded *decoded = context;
+	struct scan_found found = {0};
+
+	scan_feed(&decoded->call->answer.scan, bytes, length, &found);
+	note(decoded->call, decoded->batch, &found);
+}
+
 static void examine(struct call *call, struct batch *batch, const char *data, size_t length)
 {
 	struct answer *answer = &call->answer;
@@ -279,13 +138,15 @@ static void examine(struct call *call, struct batch *batch, const char *data, si
 
 	answer->bytes += length;
 	batch->pieces[batch->count] = (struct iovec){(void *)data, length};
-	if (!answer->is_error && (answer->is_stream || answer->scan.opaque)) {
+	if (answer->is_stream && answer->decoding != NULL && !answer->scan.opaque) {
+		struct decoded decoded = {call, batch};
+
+		/* What cannot be read is passed on as it comes. */
+		if (decoding_feed(answer->decoding, data, length, decoded_came, &decoded) < 0)
+			answer->scan.opaque = batch->content = true;
+	} else if (!answer->is_error && (answer->is_stream || answer->scan.opaque)) {
 		scan_feed(&answer->scan, data, length, &found);
-		batch->content |= found.content;
-		if (found.error && !batch->failed) {
-			batch->failed = true;
-			batch->report = answer->report = found.report;
-		}
+		note(call, batch, &found);
 	}
 	if (found.complete == length) {
 		batch->ready = batch->count + 1;
@@ -297,13 +158,43 @@ static void examine(struct call *call, struct batch *batch, const char *data, si
 	batch->count++;
 }
 
+struct readable {
+	char *bytes;
+	size_t length, size;
+};
+
+static void readable_came(void *context, const char *bytes, size_t length)
+{
+	struct readable *readable = context;
+
+	if (length > readable->size - readable->length)
+		length = readable->size - readable->length;
+	memcpy(readable->bytes + readable->length, bytes, length);
+	readable->length += length;
+}
+
+/* What is held, decoded, at most `size` bytes. Returns how many. */
+static size_t read_held(struct call *call, char *target, size_t size)
+{
+	struct answer *answer = &call->answer;
+	struct readable readable = {.bytes = target, .size = size};
+
+	if (answer->decoding == NULL)
+		return chain_copy(&answer->held, target, size);
+	for (const struct segment *segment = answer->held.first; segment != NULL; segment = segment->next)
+		if (decoding_feed(answer->decoding, segment->bytes + segment->start,
+		        segment->end - segment->start, readable_came, &readable) < 0)
+			break;
+	return readable.length;
+}
+
 /* A whole error: what it means. */
 static void judge(struct call *call)
 {
 	struct answer *answer = &call->answer;
 	struct failover_report report;
 	char body[CLASSIFY_BODY_MAX], sentence[120];
-	size_t length = chain_copy(&answer->held, body, sizeof(body));
+	size_t length = read_held(call, body, sizeof(body));
 
 	classify_answer(call->provider->api, answer->status, answer->head, answer->head_length, body, length,
 	    clock_real_ms(), &report);
@@ -335,11 +226,11 @@ static bool look_at_whole(struct call *call)
 
 	if (length == 0 || call->provider->api == API_OTHER)
 		return true;
-	if (answer->held.first->next == NULL) {
+	if (answer->held.first->next == NULL && answer->decoding == NULL) {
 		scan_whole(
 		    &answer->scan, answer->held.first->bytes + answer->held.first->start, length, &found);
-	} else if ((copy = malloc(length)) != NULL) {
-		scan_whole(&answer->scan, copy, chain_copy(&answer->held, copy, length), &found);
+	} else if ((copy = malloc(RELAY_HOLD_MAX)) != NULL) {
+		scan_whole(&answer->scan, copy, read_held(call, copy, RELAY_HOLD_MAX), &found);
 		free(copy);
 	}
 	if (!found.error)
@@ -358,11 +249,11 @@ static void whole(struct call *call)
 		judge(call);
 		return;
 	}
-	if (answer->committed && !is_whole(answer)) {
+	if (answer->committed && !answer_is_whole(answer)) {
 		go_wrong(call, FAILOVER_RESET, "its answer ended before its end marker");
 		return;
 	}
-	if (!is_whole(answer)) {
+	if (!answer_is_whole(answer)) {
 		go_wrong(call, FAILOVER_RESET, "its answer ended without any content");
 		return;
 	}
@@ -371,7 +262,7 @@ static void whole(struct call *call)
 			return;
 		commit(call);
 	}
-	if (pass(call, &nothing))
+	if (answer_send(call, &nothing))
 		finish(call);
 }
 
@@ -416,9 +307,14 @@ static int read_head(struct call *call, const char *head, size_t length)
 	                    value_begins(value, value_length, "text/event-stream");
 	answer->may_be_kept = connection_is_kept(answer);
 	scan_init(&answer->scan, call->provider->api, answer->is_stream);
-	if (call->provider->api == API_OTHER ||
-	    http_head_field(head, length, "content-encoding", &value, &value_length))
+	if (call->provider->api == API_OTHER)
 		answer->scan.opaque = true;
+	if (http_head_field(head, length, "content-encoding", &value, &value_length)) {
+		bool known;
+
+		answer->decoding = decoding_begin(value, value_length, &known);
+		answer->scan.opaque |= !known;
+	}
 	answer->chunked_out = !call->client->plain && answer->body.kind >= HTTP_BODY_CHUNKED;
 	if (call->client->plain)
 		call->client->closing = true;
@@ -547,44 +443,4 @@ void answer_closed(struct call *call, bool clean)
 		whole(call);
 	else
 		go_wrong(call, FAILOVER_RESET, "the connection broke in the middle of its answer");
-}
-
-void answer_pass_on(struct call *call)
-{
-	struct batch nothing = {0};
-
-	call->answer.committed = true;
-	if (pass(call, &nothing))
-		call_passed_on(call);
-}
-
-void answer_break(struct call *call, const struct failover_report *report, const char *sentence)
-{
-	struct answer *answer = &call->answer;
-	char buffer[1024], words[300];
-	struct sending sending = {.count = 2};
-	struct text text;
-
-	call->outcome = report->outcome;
-	snprintf(call->sentence, sizeof(call->sentence), "%s", sentence);
-	if (call->upstream != NULL)
-		upstream_close(call->upstream);
-	if (!answer->is_stream || answer->scan.opaque || call->provider->api == API_OTHER) {
-		/* Cut short it must look cut short. */
-		struct client *client = call->client;
-
-		call->client->closing = true;
-		chain_clear(&client->out, &call->relay->segments);
-		call_over(call, report);
-		client_release(client);
-		return;
-	}
-	snprintf(words, sizeof(words), "The answer of %s was cut off: %s.", call->provider->name, sentence);
-	text_init(&text, buffer, sizeof(buffer));
-	if (answer->split)
-		text_add(&text, "\n\n");
-	reply_write_event(&text, call->provider->api, words);
-	add_span(&sending, text.data, text.length);
-	if (send_framed(call, &sending, NULL, true) == 0)
-		call_over(call, report);
 }

@@ -8,25 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "relay/relay.h"
-#include "relay/reply.h"
+#include "relay/client.h"
 #include "world/world.h"
 
 #define FIRST_READ_BYTES (16 * 1024) /* what lies behind a head is copied: the rest of a long body is not */
 #define READS_MAX        8           /* in one turn */
-#define SPANS_MAX        16
 #define LINGER_MS        2000
-
-static void watch(struct client *client)
-{
-	bool reads = client->lingering || client->call == NULL || !client->call->stored_whole;
-	uint32_t events = EPOLLRDHUP | (reads ? EPOLLIN : 0) | (client_is_full(client) ? EPOLLOUT : 0);
-
-	if (events == client->watched || client->gone)
-		return;
-	client->watched = events;
-	loop_source_change(&client->source, events);
-}
 
 void client_release(struct client *client)
 {
@@ -77,13 +64,13 @@ static bool between(struct client *client)
 	if (client->gone)
 		return false;
 	if (client_is_full(client)) {
-		watch(client);
+		client_watch(client);
 		return false;
 	}
 	if (client->lingering) {
 		shutdown(client->fd, SHUT_WR);
 		deadline_set(&relay->deadlines, &client->deadline, LINGER_MS);
-		watch(client);
+		client_watch(client);
 		return false;
 	}
 	if (client->closing) {
@@ -92,104 +79,8 @@ static bool between(struct client *client)
 	}
 	deadline_set(
 	    &relay->deadlines, &client->deadline, relay->draining ? RELAY_DRAIN_IDLE_MS : RELAY_KEPT_MS);
-	watch(client);
+	client_watch(client);
 	return true;
-}
-
-static void lost(struct client *client)
-{
-	client_release(client);
-}
-
-/* Keeps what the socket did not take. Returns 0 or -ENOMEM. */
-static int keep(struct client *client, const struct iovec *spans, uint32_t count, size_t taken)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		size_t skipped = taken < spans[i].iov_len ? taken : spans[i].iov_len;
-
-		taken -= skipped;
-		if (chain_add(&client->out, &client->relay->segments,
-		        (const char *)spans[i].iov_base + skipped, spans[i].iov_len - skipped) < 0)
-			return -ENOMEM;
-	}
-	if (client_is_full(client))
-		deadline_set(&client->relay->deadlines, &client->deadline, RELAY_TAKE_MS);
-	return 0;
-}
-
-int client_send(struct client *client, const struct iovec *spans, uint32_t count)
-{
-	const struct msghdr message = {.msg_iov = (struct iovec *)spans, .msg_iovlen = count};
-	ssize_t taken = 0;
-	int result;
-
-	if (client->gone)
-		return -EPIPE;
-	if (!client_is_full(client)) {
-		taken = world_sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (taken < 0 && errno != EAGAIN && errno != EINTR) {
-			result = -errno;
-			lost(client);
-			return result;
-		}
-		if (taken < 0)
-			taken = 0;
-	}
-	result = keep(client, spans, count, (size_t)taken);
-	if (result < 0)
-		lost(client);
-	else
-		watch(client);
-	return result;
-}
-
-/* Sends what was kept. Returns false when the client is gone. */
-static bool flush(struct client *client)
-{
-	struct iovec spans[SPANS_MAX];
-	struct msghdr message = {.msg_iov = spans};
-
-	while (client_is_full(client)) {
-		const struct chain_cursor start = {0};
-		ssize_t taken;
-
-		message.msg_iovlen = chain_spans(&client->out, &start, spans, SPANS_MAX);
-		taken = world_sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (taken < 0 && errno == EAGAIN)
-			return true;
-		if (taken < 0 && errno != EINTR) {
-			lost(client);
-			return false;
-		}
-		if (taken > 0) {
-			chain_drop(&client->out, &client->relay->segments, (size_t)taken);
-			deadline_set(&client->relay->deadlines, &client->deadline, RELAY_TAKE_MS);
-		}
-	}
-	deadline_clear(&client->deadline);
-	return true;
-}
-
-void client_reply(
-    struct client *client, enum api api, unsigned status, int64_t retry_after_ms, const char *sentence)
-{
-	char buffer[2048];
-	struct text text;
-	struct iovec span;
-
-	if (client->call != NULL) {
-		if (!client->call->stored_whole)
-			client->closing = client->lingering = true;
-		call_free(client->call);
-		client->call = NULL;
-	}
-	if (client->relay->draining)
-		client->closing = true;
-	text_init(&text, buffer, sizeof(buffer));
-	reply_write(&text, api, status, retry_after_ms, !client->closing, sentence);
-	span = (struct iovec){buffer, text.length};
-	if (client_send(client, &span, 1) == 0)
-		client_answered(client);
 }
 
 static void answer_locally(struct client *client, const struct request_route *route)
@@ -203,7 +94,7 @@ static void answer_locally(struct client *client, const struct request_route *ro
 		    "/NAME.");
 		return;
 	}
-	if (flush(client))
+	if (client_flush(client))
 		client_answered(client);
 }
 
@@ -285,7 +176,7 @@ static void receive_body(struct client *client)
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (got <= 0) {
-			lost(client);
+			client_release(client);
 			return;
 		}
 		chain_grew(&call->stored, (size_t)got);
@@ -400,12 +291,12 @@ static void came(struct client *client, const char *bytes, size_t length)
 		return;
 	}
 	if (keep_input(client, bytes + used, length - used) < 0) {
-		lost(client);
+		client_release(client);
 		return;
 	}
 	if (client->call == NULL && client->in_length > 0)
 		deadline_set(&client->relay->deadlines, &client->deadline, RELAY_HEAD_MS);
-	watch(client);
+	client_watch(client);
 }
 
 static void receive(struct client *client)
@@ -417,7 +308,7 @@ static void receive(struct client *client)
 	if (client->call != NULL && client->call->upload.kind == HTTP_BODY_LENGTH && kept == 0) {
 		receive_body(client);
 		if (!client->gone)
-			watch(client);
+			client_watch(client);
 		return;
 	}
 	/* At most a head's length of what was not used was kept: there is room. */
@@ -425,7 +316,7 @@ static void receive(struct client *client)
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got <= 0) {
-		lost(client);
+		client_release(client);
 		return;
 	}
 	if (client->lingering)
@@ -458,7 +349,7 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 		client_release(client);
 		return;
 	}
-	if ((events & EPOLLOUT) != 0 && !flush(client))
+	if ((events & EPOLLOUT) != 0 && !client_flush(client))
 		return;
 	if (was_full && !client_is_full(client)) {
 		if (client->call == NULL)
@@ -467,7 +358,7 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 			upstream_resume(client->call->upstream);
 		if (client->gone)
 			return;
-		watch(client);
+		client_watch(client);
 	}
 	if ((events & EPOLLIN) != 0 && (client->watched & EPOLLIN) != 0)
 		receive(client);

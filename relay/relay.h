@@ -27,6 +27,7 @@
 #include "relay/chain.h"
 #include "relay/classify.h"
 #include "relay/deadlines.h"
+#include "relay/decoding.h"
 #include "relay/keys.h"
 #include "relay/resolve.h"
 #include "relay/scan.h"
@@ -54,7 +55,7 @@
 #define RELAY_IDLE_MS       55000 /* a connection to a provider that is kept for reuse */
 #define RELAY_ERROR_MS      5000  /* for the rest of an error's body */
 #define RELAY_RESOLVED_MS   60000 /* addresses are asked for anew after so long */
-#define RELAY_DRAIN_IDLE_MS 10000
+#define RELAY_DRAIN_IDLE_MS 5000
 
 struct call;
 struct client;
@@ -146,7 +147,8 @@ struct answer {
 	bool split; /* a part of an event went out before the rest of it came */
 	struct http_body body;
 	struct scan scan;
-	char *head; /* checked; freed when it went out */
+	struct decoding *decoding; /* NULL: it is not compressed */
+	char *head;                /* checked; freed when it went out */
 	size_t head_length;
 	struct chain held;             /* decoded */
 	struct chain tail;             /* the beginning of an event, decoded */

@@ -151,11 +151,11 @@ static void write_histogram(
 typedef void write_figures(struct text *text, const struct provider *provider, const struct profile *profile);
 
 /* Names of providers and profiles need no escape: letters, digits and ".", "_", ":", "@", "-". */
-static void each_profile(struct relay *relay, struct text *text, write_figures *write)
+static void each_profile(struct relay *relay, struct text *text, write_figures *write_each)
 {
 	for (uint32_t i = 0; i < relay->provider_count; i++)
 		for (uint32_t j = 0; j < relay->providers[i].profile_count; j++)
-			write(text, &relay->providers[i], &relay->providers[i].profiles[j]);
+			write_each(text, &relay->providers[i], &relay->providers[i].profiles[j]);
 }
 
 static void write_attempts(struct text *text, const struct provider *provider, const struct profile *profile)

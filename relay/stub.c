@@ -121,7 +121,8 @@ void scan_request_read(const char *b, size_t n, struct scan_request *r)
 }
 void reply_write(struct text *t, enum api api, unsigned status, int64_t retry, bool keep, const char *s)
 {
-	text_addf(t, "HTTP/1.1 %u X\r\nContent-Length: %zu\r\n\r\n{\"error\":\"%s\"}", status, strlen(s) + 12, s);
+	text_addf(
+	    t, "HTTP/1.1 %u X\r\nContent-Length: %zu\r\n\r\n{\"error\":\"%s\"}", status, strlen(s) + 12, s);
 }
 void reply_write_event(struct text *t, enum api api, const char *s)
 {
