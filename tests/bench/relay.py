@@ -277,7 +277,7 @@ def main():
         print(f"MISSED  not measured: {' and '.join(missing)} missing (tools/install-needs bench)")
         return 1
     figures = Figures()
-    figures.note(table.go_first())
+    figures.note(table.go_first(real_time=True))
     with supervisors.Place() as place:
         bench = Bench(place, figures, table.is_short())
         for part in PARTS:
