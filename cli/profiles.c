@@ -147,6 +147,7 @@ int run_profiles(struct invocation *invocation)
 		complain("%s", why.text);
 		return EXIT_USAGE;
 	}
+	flags.without_command = true;
 	if (settings_load(&settings, &flags, environ, NULL, NULL, &why) < 0) {
 		complain("%s", why.text);
 		return EXIT_CONFIG;

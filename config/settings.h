@@ -45,6 +45,7 @@ struct settings_provider {
 	settings_text name;
 	settings_text api; /* "anthropic-messages", "openai-completions", or another, passed through */
 	settings_text base_url;
+	uint32_t gateway_logins; /* auth profiles that openclaw.json lists for a provider of this name */
 	uint32_t profile_count;
 	struct settings_profile profiles[SETTINGS_PROFILES_MAX];
 };

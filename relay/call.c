@@ -77,8 +77,19 @@ static void conclude(struct call *call, enum failover_verdict verdict)
 	struct provider *provider = call->provider;
 	int64_t now_ms = relay_now_ms(call->relay);
 	char sentence[400];
-	unsigned status;
+	unsigned status = 0;
 
+	if (verdict == FAILOVER_COOLING || call->outcome == FAILOVER_RATE_LIMITED)
+		status = rotate_status(call);
+	if (status != 0) {
+		snprintf(sentence, sizeof(sentence),
+		    "This login of %s is limited%s%s. Holdfast says it in this way so that the next login is "
+		    "used at "
+		    "once.",
+		    provider->name, call->sentence[0] != '\0' ? ": " : "", call->sentence);
+		client_reply(call->client, provider->api, status, -1, sentence);
+		return;
+	}
 	if (verdict == FAILOVER_COOLING) {
 		int64_t wait_ms = call->failover.soonest_ms > now_ms ? call->failover.soonest_ms - now_ms : 0;
 		char duration[32];
@@ -183,6 +194,7 @@ void call_failed(struct call *call, const struct failover_report *report, const 
 
 	/* The gateway renews its own logins, and knows best what a refusal of one means. */
 	if (profile->is_gateways) {
+		rotate_limited(call, report);
 		seen.scope = FAILOVER_MODEL;
 		if (seen.outcome == FAILOVER_AUTH)
 			seen.outcome = FAILOVER_BAD_REQUEST;
@@ -289,6 +301,7 @@ static void choose(struct call *call)
 	if (provider->has_gateways)
 		model ^= call->credential;
 	provider->calls++;
+	rotate_seen(call);
 	verdict = failover_begin(&provider->failover, &call->failover, model, call->request.conversation,
 	    relay_now_ms(call->relay), &call->attempt);
 	call->trying = verdict == FAILOVER_TRY;

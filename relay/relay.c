@@ -215,6 +215,7 @@ static int provider_init(struct relay *relay, uint32_t index, struct error *why)
 	provider->api_name = settings_string(settings, from->api);
 	provider->api = api_from_name(provider->api_name);
 	provider->profile_count = from->profile_count;
+	provider->gateway_logins = from->gateway_logins;
 	failover_init(&provider->failover, &failover);
 	for (uint32_t i = 0; i < from->profile_count; i++) {
 		struct profile *profile = &provider->profiles[i];

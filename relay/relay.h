@@ -114,6 +114,7 @@ struct provider {
 	struct profile profiles[SETTINGS_PROFILES_MAX];
 	struct failover failover;
 	bool has_gateways;
+	uint32_t gateway_logins; /* that openclaw.json lists */
 	struct {
 		uint64_t hash; /* 0: free */
 		int64_t seen_ms, limited_until_ms;
@@ -365,6 +366,13 @@ void answer_clear(struct call *call);
 void answer_pass_on(struct call *call);
 /* After content: ends the answer in its interface's own words, then the client's connection. */
 void answer_break(struct call *call, const struct failover_report *report, const char *sentence);
+
+/* rotate.c */
+/* The gateway's own credential came with this call; and it was limited. */
+void rotate_seen(struct call *call);
+void rotate_limited(struct call *call, const struct failover_report *report);
+/* The status that makes the gateway use its next login now; 0: its answer goes out as it is. */
+unsigned rotate_status(const struct call *call);
 
 /* outgoing.c */
 #define OUTGOING_MAX (HTTP_HEAD_MAX + 8 * 1024)
