@@ -28,7 +28,7 @@ ROUNDS, ROUND_S, WARM_S = 7, 0.6, 0.1
 SHORT_ROUNDS, SHORT_ROUND_S = 3, 0.2
 STREAMS, STREAM_ROUNDS, STREAM_ROUND_S = 2000, 5, 3.0
 SHORT_STREAMS, SHORT_STREAM_ROUNDS, SHORT_STREAM_ROUND_S = 1000, 2, 0.8
-FAILOVERS, SHORT_FAILOVERS, FAILOVER_ROUNDS = 50, 20, 5
+FAILOVERS, SHORT_FAILOVERS, FAILOVER_ROUNDS = 50, 60, 5
 SILENCES, SHORT_SILENCES = 5, 1
 IDLE_S = 2
 PARTS = ("idle", "requests", "streams", "tls", "failover", "silence")
@@ -41,14 +41,15 @@ class Figures(table.Verdicts):
         super().__init__()
         self.all = []
 
-    def tell(self, what, value, limit, reached, peer=None, unit="", at_least=False, others=None):
+    def tell(self, what, value, limit, reached, peer=None, unit="", at_least=False, others=None, over=None):
         self.missed += not reached
         ours = "not measured" if value is None else f"{value:.2f}{unit}"
         beside = "".join(f", {name} {other:.2f}{unit}"
                          for name, other in [*([("nginx", peer)] if peer is not None else []), *(others or {}).items()])
         ratio = f", ratio {value / peer:.2f}" if value is not None and peer else ""
         print(f"{'reached' if reached else 'MISSED':8}{what}: {ours}{beside}{ratio} "
-              f"({'at least' if at_least else 'at most'} {limit:.2f}{unit})", flush=True)
+              f"({'at least' if at_least else 'at most'} {limit:.2f}{unit}"
+              f"{'' if over is None else f'; in the middle round {over:+.2f}{unit} from it'})", flush=True)
         self.all.append({"figure": what, "value": value, "nginx": peer, "others": others or {}, "limit": limit, "unit": unit,
                          "reached": reached})
 
@@ -60,7 +61,8 @@ class Figures(table.Verdicts):
             self.tell(what, None, limit, False, middle(nginx), at_least=at_least, **how)
             return
         over = middle([our - factor * peer - more for our, peer in zip(ours, nginx)])
-        self.tell(what, middle(ours), limit, over >= 0 if at_least else over <= 0, middle(nginx), at_least=at_least, **how)
+        self.tell(what, middle(ours), limit, over >= 0 if at_least else over <= 0, middle(nginx), at_least=at_least, over=over,
+                  **how)
 
     def within(self, what, value, limit, peer, **how):
         self.tell(what, value, limit, value is not None and value <= limit, peer, **how)
@@ -225,11 +227,11 @@ class Bench:
 
     def failover_round(self, subject, kind, count):
         """The time from a request to the first byte of its answer, in the middle of `count`."""
-        way = subject.ways[kind]
+        way, first = subject.ways[kind], self.providers.resets if kind == "reset" else self.providers.plain
         key = way[2] if subject is self.nginx else subject.first_keys.get(kind)
-        before = self.providers.plain.uses().get(key, 0)
+        before = first.uses().get(key, 0)
         result = proxies.measured(proxies.load("failover", way, "--count", count))
-        tried = self.providers.plain.uses().get(key, 0) - before
+        tried = first.uses().get(key, 0) - before
         if result["errors"]:
             self.figures.fail(f"{kind}, {subject.name}: {result['errors']} of {count} requests failed")
         if key and kind != "refused" and tried < count:
@@ -238,20 +240,24 @@ class Bench:
 
     def failover(self):
         count = SHORT_FAILOVERS if self.short else FAILOVERS
-        kinds = [kind for kind in proxies.KINDS if kind != "silent"]
+        kinds = [kind for kind in proxies.KINDS if kind not in ("refused", "silent")]
+        # A profile whose port refuses is not tried again for a while, whatever the model: each provider is asked once.
         refused = [f"refused{number}" for number in range(proxies.REFUSED)]
-        times = {kind: {"nginx": [], "holdfast": []} for kind in kinds}
+        times = {kind: {"nginx": [], "holdfast": []} for kind in [*kinds, "refused"]}
         for _ in range(1 if self.short else FAILOVER_ROUNDS):
-            relay = self.relay("plain", *[kind for kind in kinds if kind != "refused"], *refused)
+            relay = self.relay("plain", *kinds)
             for kind in kinds:
-                times[kind]["nginx"].append(self.failover_round(self.nginx, kind, count))
-                if relay:
-                    asked = [(each, 1) for each in refused] if kind == "refused" else [(kind, count)]
-                    times[kind]["holdfast"].append(middle([self.failover_round(relay, *each) for each in asked]))
+                for subject in filter(None, (self.nginx, relay)):
+                    times[kind][subject.name].append(self.failover_round(subject, kind, count))
             if relay is None:
                 break
             relay.end()
-        for kind in kinds:
+            relay = self.relay("plain", *refused)
+            once = [(self.failover_round(self.nginx, "refused", 1), self.failover_round(relay, each, 1)) for each in refused]
+            for name, values in zip(("nginx", "holdfast"), zip(*once)):
+                times["refused"][name].append(middle(values))
+            relay.end()
+        for kind in times if times["refused"]["nginx"] else kinds:
             self.figures.compare(f"first profile {kind}: the second's first byte", times[kind]["holdfast"],
                                  times[kind]["nginx"], more=FAILOVER_MORE_US, unit=" us")
 

@@ -23,20 +23,22 @@ SILENCE_S = 1
 TICK_MS = 200
 OK_KEY, TICK_KEY, SECOND_KEY = "sk-ok-1", f"sk-tick-{TICK_MS}", "sk-ok-2"
 # As many providers whose first profile is refused as there is room for: each can be asked once before it is known.
-REFUSED = 3
+REFUSED = 7
 
 
 class Providers:
-    """The mocks: plain, TLS, one that is well whatever the key, and a port where nobody listens."""
+    """The mocks: plain, TLS, one that is well whatever the key, one that resets every connection (so that none is kept that
+    turns out to be dead), and a port where nobody listens."""
 
     def __init__(self, place):
         directory = place.directory("authority")
         self.authority = mock_upstream.Authority(directory)
         self.plain = mock_upstream.MockUpstream(bench=True)
         self.well = mock_upstream.MockUpstream(bench=True, only="ok")
+        self.resets = mock_upstream.MockUpstream(bench=True, only="reset")
         self.tls = mock_upstream.MockUpstream(bench=True, authority=self.authority)
         self.dead_port = system.free_port()
-        for one in (self.plain, self.well, self.tls):
+        for one in (self.plain, self.well, self.resets, self.tls):
             place.stack.callback(one.close)
 
 
@@ -94,6 +96,7 @@ http {
   upstream tls { server 127.0.0.1:%(tls)d max_fails=0; %(kept)s }
   upstream two { server 127.0.0.1:%(plain)d max_fails=0; server 127.0.0.1:%(well)d backup max_fails=0; %(kept)s }
   upstream dead { server 127.0.0.1:%(dead)d max_fails=0; server 127.0.0.1:%(well)d backup max_fails=0; %(kept)s }
+  upstream reset { server 127.0.0.1:%(resets)d max_fails=0; server 127.0.0.1:%(well)d backup max_fails=0; %(kept)s }
   upstream well { server 127.0.0.1:%(well)d max_fails=0; %(kept)s }
   proxy_next_upstream error timeout http_429 http_500 http_503 non_idempotent;
   # proxy_set_header in a location takes the place of all that stand outside it.
@@ -109,6 +112,7 @@ http {
     proxy_set_header Connection ""; proxy_set_header x-api-key %(ok)s; proxy_pass https://tls; } }
   server { listen 127.0.0.1:%(at_two)d; location / { proxy_pass http://two; } }
   server { listen 127.0.0.1:%(at_dead)d; location / { proxy_pass http://dead; } }
+  server { listen 127.0.0.1:%(at_reset)d; location / { proxy_pass http://reset; } }
   server { listen 127.0.0.1:%(at_silent)d; location / { proxy_read_timeout %(silence)ds; proxy_pass http://two; } }
   server { listen 127.0.0.1:%(at_529)d; proxy_intercept_errors on; error_page 529 = @second;
     location / { proxy_pass http://plain; } location @second { proxy_pass http://well; } }
@@ -121,18 +125,20 @@ class Nginx(Proxy):
     `passing` does not. It cannot choose the key by the profile: its second provider is well whatever the key."""
 
     def __init__(self, place, providers):
-        ports = {name: system.free_port() for name in ("plain", "passing", "stream", "tls", "two", "dead", "silent", "529")}
+        ports = {name: system.free_port()
+                 for name in ("plain", "passing", "stream", "tls", "two", "reset", "dead", "silent", "529")}
         values = {f"at_{name}": port for name, port in ports.items()}
         values |= {"plain": providers.plain.port, "tls": providers.tls.port, "well": providers.well.port,
-                   "dead": providers.dead_port, "ok": OK_KEY, "tick": TICK_KEY, "silence": SILENCE_S,
-                   "authority": providers.authority.file, "user": "user root;" if os.geteuid() == 0 else "",
+                   "dead": providers.dead_port, "resets": providers.resets.port, "ok": OK_KEY, "tick": TICK_KEY,
+                   "silence": SILENCE_S, "authority": providers.authority.file,
+                   "user": "user root;" if os.geteuid() == 0 else "",
                    "kept": "keepalive 256; keepalive_requests 100000000; keepalive_timeout 300s;"}
         directory = place.directory("nginx")
         (directory / "nginx.conf").write_text(NGINX % values)
         super().__init__(place, "nginx", ["nginx", "-p", str(directory), "-c", "nginx.conf", "-e", "stderr"], directory)
         self.ways = {name: (ports[name], API, OK_KEY) for name in ("plain", "passing", "stream", "tls")}
         for kind in KINDS:
-            way = {"529": "529", "refused": "dead", "silent": "silent"}.get(kind, "two")
+            way = {"529": "529", "refused": "dead", "reset": "reset", "silent": "silent"}.get(kind, "two")
             self.ways[kind] = (ports[way], API, f"sk-{kind}-n" if kind != "refused" else OK_KEY)
 
 
@@ -218,7 +224,10 @@ class Relay(Proxy):
                 provider(way, plain, {"id": "first", "key": "env:BENCH_OK", "baseUrl": dead}, second)
             else:
                 keys[f"BENCH_{way.upper()}"] = self.first_keys[way] = f"sk-{way}-{name}"
-                provider(way, plain, {"id": "first", "key": f"env:BENCH_{way.upper()}"}, second)
+                first = {"id": "first", "key": f"env:BENCH_{way.upper()}"}
+                if way == "reset":
+                    first["baseUrl"] = providers.resets.url
+                provider(way, plain, first, second)
         directory = place.directory(name)
         (directory / "holdfast.json").write_text(json.dumps({
             "gateway": {"kind": "generic", "stopTimeout": "5s"}, "api": {"port": 0},
