@@ -297,7 +297,8 @@ static void came(struct client *client, const char *bytes, size_t length)
 		client_release(client);
 		return;
 	}
-	if (client->call == NULL && client->in_length > 0)
+	/* Its time counts from its first byte, however it trickles. */
+	if (client->call == NULL && client->in_length > 0 && used > 0)
 		deadline_set(&client->relay->deadlines, &client->deadline, RELAY_HEAD_MS);
 	client_watch(client);
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The real OpenClaw through the relay: a limited or a silent profile costs it nothing, or the limit of the silence; and of its
-own logins it uses the next one at once.
+"""The real OpenClaw through the relay: a limited or a silent profile costs it nothing, or the limit of the silence; and
+of its own logins it uses the next one at once.
 
 Usage: relay_failover_openclaw_test.py [WORD...]: only the tests whose names contain one of the words. BUILD_DIRECTORY says
-which build is tried (default: build). Needs what tools/install-openclaw puts into .local/: without it the tests are skipped, in
-CI (CI=true) they fail. LONG=1 shows beside it how long the gateway takes without the relay (two minutes and more). Prints TAP.
+which build is tried (default: build). Needs what tools/install-openclaw puts into .local/: without it the tests are
+skipped, in CI (CI=true) they fail. LONG=1 shows beside it how long the gateway takes without the relay (two minutes and more),
+and tries 2026.2.1 too. Prints TAP.
 """
 
 import json
