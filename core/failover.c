@@ -92,25 +92,40 @@ static bool is_just_well(const struct way *way, int64_t now_ms)
 	return closed_ms != 0 && now_ms - closed_ms < FAILOVER_RETURN_MS;
 }
 
+/* Whether the call is better tried with the profile that its conversation was with: each that would come
+ * before has been well for a moment only. */
+static bool stays(struct failover *failover, struct failover_model *model, const struct failover_call *call,
+    uint32_t first, int64_t now_ms)
+{
+	const struct failover_conversation *kept = find_conversation(failover, call->conversation);
+	struct way way;
+
+	if (kept == NULL || kept->profile <= first || kept->profile >= failover->settings.profile_count ||
+	    now_ms - kept->used_ms > STICKY_MS || (call->tried & 1u << kept->profile) != 0)
+		return false;
+	way = way_of(failover, model, kept->profile);
+	if (is_usable(&way, now_ms) != USABLE)
+		return false;
+	for (uint32_t i = first; i < kept->profile; i++) {
+		way = way_of(failover, model, i);
+		if ((call->tried & 1u << i) == 0 && is_usable(&way, now_ms) != USABLE_NOT &&
+		    (is_usable(&way, now_ms) != USABLE || !is_just_well(&way, now_ms)))
+			return false;
+	}
+	return true;
+}
+
 /* The profile to be tried next; -1: none is usable. */
 static int32_t choose(
     struct failover *failover, struct failover_model *model, const struct failover_call *call, int64_t now_ms)
 {
-	const struct failover_conversation *kept = find_conversation(failover, call->conversation);
-
 	for (uint32_t i = 0; i < failover->settings.profile_count; i++) {
-		struct way way = way_of(failover, model, i), other;
+		struct way way = way_of(failover, model, i);
 
 		if ((call->tried & 1u << i) != 0 || is_usable(&way, now_ms) == USABLE_NOT)
 			continue;
-		if (kept == NULL || kept->profile <= i || now_ms - kept->used_ms > STICKY_MS ||
-		    kept->profile >= failover->settings.profile_count ||
-		    (call->tried & 1u << kept->profile) != 0)
-			return (int32_t)i;
-		other = way_of(failover, model, kept->profile);
-		if (is_usable(&way, now_ms) == USABLE && is_just_well(&way, now_ms) &&
-		    is_usable(&other, now_ms) == USABLE)
-			return (int32_t)kept->profile;
+		if (stays(failover, model, call, i, now_ms))
+			return (int32_t)find_conversation(failover, call->conversation)->profile;
 		return (int32_t)i;
 	}
 	return -1;
@@ -198,6 +213,14 @@ enum failover_verdict failover_begin(struct failover *failover, struct failover_
 	return try_next(failover, call, now_ms, next);
 }
 
+static void free_probe(struct failover_circuit *circuit, const struct failover_call *call)
+{
+	/* One that opened anew since is tried by another call, or will be. (A probe begins after it opened.)
+	 */
+	if (call->attempt_ms > circuit->opened_ms)
+		circuit->probing = false;
+}
+
 /* The place of the probe is free again. */
 static void end_probe(struct failover *failover, struct failover_call *call)
 {
@@ -206,9 +229,9 @@ static void end_probe(struct failover *failover, struct failover_call *call)
 	if (!call->probe)
 		return;
 	call->probe = false;
-	failover->profiles[call->profile].circuit.probing = false;
+	free_probe(&failover->profiles[call->profile].circuit, call);
 	if (model != NULL)
-		model->circuits[call->profile].probing = false;
+		free_probe(&model->circuits[call->profile], call);
 }
 
 static bool is_callers_fault(enum failover_outcome outcome)
