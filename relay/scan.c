@@ -6,6 +6,9 @@
 
 #include "relay/scan_event.h"
 
+/* What there is of the line under way. */
+enum { LINE_EMPTY, LINE_RETURN, LINE_FULL };
+
 void scan_init(struct scan *scan, enum api api, bool stream)
 {
 	memset(scan, 0, sizeof(*scan));
@@ -69,16 +72,20 @@ static int feed_stream(struct scan *scan, const char *bytes, size_t length, stru
 		const char *stop = memchr(line, '\n', (size_t)(end - line));
 		const char *last = stop != NULL ? stop : end;
 
+		bool is_empty;
+
 		/* A line with nothing but a CR is empty too. */
-		if (last > line && !(last == line + 1 && *line == '\r'))
-			scan->line_has_bytes = true;
+		if (last > line)
+			scan->line = scan->line == LINE_EMPTY && last == line + 1 && *line == '\r'
+			                 ? LINE_RETURN
+			                 : LINE_FULL;
 		if (stop == NULL)
 			break;
 		line = stop + 1;
-		if (scan->line_has_bytes) {
-			scan->line_has_bytes = false;
+		is_empty = scan->line != LINE_FULL;
+		scan->line = LINE_EMPTY;
+		if (!is_empty)
 			continue;
-		}
 		result = event_ended(scan, start, (size_t)(line - start), found);
 		start = line;
 	}

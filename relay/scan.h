@@ -41,8 +41,7 @@ struct scan {
 
 	/* Private. */
 	bool too_long; /* the event under way is longer than is kept of one */
-	bool in_line;  /* a line began and has not ended */
-	bool line_has_bytes;
+	int line;      /* what there is of the line under way */
 	uint32_t pending_length;
 	char *pending; /* the event that is cut; allocated only while there is one */
 };
