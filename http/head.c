@@ -111,7 +111,7 @@ bool http_head_next(const char *head, size_t length, size_t *offset, struct http
 	if (stop == NULL || stop - line < 2)
 		return false;
 	colon = memchr(line, ':', (size_t)(stop - line));
-	if (colon == NULL)
+	if (colon == NULL || stop[-1] != '\r') /* of a head that was not checked */
 		return false;
 	*offset = (size_t)(stop + 1 - head);
 	*field = (struct http_field){.name = line,

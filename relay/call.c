@@ -302,6 +302,7 @@ static void choose(struct call *call)
 		model ^= call->credential;
 	provider->calls++;
 	rotate_seen(call);
+	tell_call_began(call);
 	verdict = failover_begin(&provider->failover, &call->failover, model, call->request.conversation,
 	    relay_now_ms(call->relay), &call->attempt);
 	call->trying = verdict == FAILOVER_TRY;

@@ -267,7 +267,7 @@ struct relay {
 	char *outgoing;          /* a request's head is written here; OUTGOING_MAX bytes */
 	void *buried;            /* memory to be freed after the callback under way */
 	int64_t started_real_ms;
-	struct loop_timer tell;
+	struct loop_timer tell, tell_calls;
 	uint32_t note_count;
 	struct failover_note notes[RELAY_NOTES_MAX];
 	int netlink_fd; /* to ask who is at the other end of a connection; -1: not yet */
@@ -412,6 +412,8 @@ void upstream_close(struct upstream *upstream);
 /* What is told is only noted at first, and sent a moment later: a call that fails over waits for none of it.
  */
 void tell_init(struct relay *relay);
+/* A call that names its run is told of every few seconds while it is under way. */
+void tell_call_began(struct call *call);
 void tell_changes(struct provider *provider);
 void tell_failover(struct call *call, uint32_t from, uint32_t to, const struct failover_report *report);
 

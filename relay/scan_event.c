@@ -74,7 +74,7 @@ static bool is_something(const struct json_span *value)
 
 static struct json_span member(const struct json_span *object, const char *name)
 {
-	struct json_span key, value, found = {NULL, 0};
+	struct json_span key, value, found = {"", 0};
 	struct json_skim skim;
 
 	json_skim_begin(&skim, object->bytes, object->length);
@@ -90,7 +90,7 @@ static struct json_span first_of(const struct json_span *list)
 	const char *at = list->bytes, *end = list->bytes + list->length;
 
 	if (list->length < 2 || *at != '[')
-		return (struct json_span){NULL, 0};
+		return (struct json_span){"", 0};
 	for (at++; at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'); at++)
 		;
 	return (struct json_span){at, (size_t)(end - at)};
@@ -132,8 +132,14 @@ static void read_usage(struct scan *scan, const struct json_span *usage)
 
 static void failed(struct scan *scan, const struct json_span *data, struct scan_found *found)
 {
-	found->error = scan->failed = true;
-	classify_error(scan->api, data->bytes, data->length, &found->report);
+	struct failover_report report;
+
+	/* The first one says why. */
+	classify_error(scan->api, data->bytes, data->length, &report);
+	if (!scan->failed)
+		found->report = report;
+	found->error |= !scan->failed;
+	scan->failed = true;
 }
 
 /* Anthropic: what of a delta or a block's beginning is content. Members that are strings count when they are
@@ -199,7 +205,7 @@ static void anthropic_event(struct scan *scan, const struct event *event, struct
 /* OpenAI: a role alone is none. */
 static bool choice_has_content(struct scan *scan, const struct json_span *choice)
 {
-	struct json_span key, value, delta = {NULL, 0}, finish = {NULL, 0};
+	struct json_span key, value, delta = {"", 0}, finish = {"", 0};
 	struct json_skim skim;
 	bool content = false;
 

@@ -8,6 +8,7 @@
 #include "relay/relay.h"
 
 #define MOMENT_MS 50
+#define CALLS_MS  3000
 
 struct telling {
 	struct message message;
@@ -135,10 +136,49 @@ static void moment_passed(struct loop_timer *timer)
 			tell_change(&relay->providers[i], &change);
 }
 
+static void send_calls(struct relay *relay, struct message *message)
+{
+	if (message->relayed.count > 0)
+		worker_send(&relay->worker, MESSAGE_RELAYED, message);
+	message->relayed.count = 0;
+}
+
+/* The session watch learns which runs wait for a model, and whether anything comes. */
+static void time_to_tell_calls(struct loop_timer *timer)
+{
+	struct relay *relay = timer->context;
+	struct message message = {0};
+
+	relay_enter(relay);
+	for (const struct call *call = relay->calls; call != NULL; call = call->next) {
+		struct message_call *told = &message.relayed.calls[message.relayed.count];
+
+		if (call->trace[0] == '\0' || !call->trying)
+			continue;
+		memcpy(told->trace, call->trace, sizeof(told->trace));
+		told->began_ms = call->began_ms;
+		told->heard_ms = call->heard_ms;
+		if (++message.relayed.count == MESSAGE_CALLS_MAX)
+			send_calls(relay, &message);
+	}
+	send_calls(relay, &message);
+	if (relay->call_count > 0)
+		loop_timer_arm(&relay->worker.loop, timer, relay_now_ms(relay) + CALLS_MS);
+}
+
+void tell_call_began(struct call *call)
+{
+	struct relay *relay = call->relay;
+
+	if (call->trace[0] != '\0' && relay->tell_calls.due_ms == 0)
+		loop_timer_arm(&relay->worker.loop, &relay->tell_calls, relay_now_ms(relay) + CALLS_MS);
+}
+
 void tell_init(struct relay *relay)
 {
 	relay->tell.callback = moment_passed;
-	relay->tell.context = relay;
+	relay->tell_calls.callback = time_to_tell_calls;
+	relay->tell.context = relay->tell_calls.context = relay;
 }
 
 static void soon(struct relay *relay)

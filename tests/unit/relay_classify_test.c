@@ -23,80 +23,77 @@ static struct failover_report classify(enum api api, unsigned status, const char
 	return report;
 }
 
+static const struct {
+	enum api api;
+	unsigned status;
+	const char *body;
+	enum failover_outcome outcome;
+	enum failover_scope scope;
+} errors[] = {
+    {ANTHROPIC, 429, A("rate_limit_error", "This request would exceed your rate limit"),
+        FAILOVER_RATE_LIMITED, FAILOVER_MODEL},
+    {ANTHROPIC, 529, A("overloaded_error", "Overloaded"), FAILOVER_OVERLOADED, FAILOVER_MODEL},
+    {ANTHROPIC, 500, A("api_error", "Internal server error"), FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {ANTHROPIC, 500, A("overloaded_error", "Overloaded"), FAILOVER_OVERLOADED, FAILOVER_MODEL},
+    {ANTHROPIC, 504, A("timeout_error", "x"), FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {ANTHROPIC, 401, A("authentication_error", "invalid x-api-key"), FAILOVER_AUTH, FAILOVER_PROFILE},
+    {ANTHROPIC, 403, A("permission_error", "x"), FAILOVER_AUTH, FAILOVER_PROFILE},
+    {ANTHROPIC, 402, A("billing_error", "x"), FAILOVER_BILLING, FAILOVER_PROFILE},
+    {ANTHROPIC, 400,
+        A("invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
+        FAILOVER_BILLING, FAILOVER_PROFILE},
+    {ANTHROPIC, 400, A("invalid_request_error", "You have reached your specified API usage limits."),
+        FAILOVER_BILLING, FAILOVER_PROFILE},
+    {ANTHROPIC, 429,
+        "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"x\",\"details\":{"
+        "\"error_code\":"
+        "\"enforced_spend_limit_reached\"}}}",
+        FAILOVER_QUOTA, FAILOVER_PROFILE},
+    {ANTHROPIC, 400, A("invalid_request_error", "prompt is too long: 214315 tokens > 200000 maximum"),
+        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
+    {ANTHROPIC, 400,
+        A("invalid_request_error", "input length and `max_tokens` exceed context limit: 198 + 21 > 200"),
+        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
+    {ANTHROPIC, 413, A("request_too_large", "x"), FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
+    {ANTHROPIC, 400, A("invalid_request_error", "Output blocked by content filtering policy"),
+        FAILOVER_CONTENT_FILTER, FAILOVER_MODEL},
+    {ANTHROPIC, 400, A("invalid_request_error", "messages: Field required"), FAILOVER_BAD_REQUEST,
+        FAILOVER_MODEL},
+    {ANTHROPIC, 404, A("not_found_error", "model: claude-9"), FAILOVER_BAD_REQUEST, FAILOVER_MODEL},
+    {OPENAI, 429, O("requests", "\"rate_limit_exceeded\"", "Rate limit reached"), FAILOVER_RATE_LIMITED,
+        FAILOVER_MODEL},
+    {OPENAI, 429,
+        O("tokens", "\"rate_limit_exceeded\"",
+            "Rate limit reached for m in organization org-a on tokens per min"),
+        FAILOVER_RATE_LIMITED, FAILOVER_ORGANISATION},
+    {OPENAI, 429, O("insufficient_quota", "\"insufficient_quota\"", "You exceeded your current quota"),
+        FAILOVER_QUOTA, FAILOVER_PROFILE},
+    {OPENAI, 400, O("invalid_request_error", "\"billing_hard_limit_reached\"", "x"), FAILOVER_BILLING,
+        FAILOVER_PROFILE},
+    {OPENAI, 401, O("invalid_request_error", "\"invalid_api_key\"", "Incorrect API key provided"),
+        FAILOVER_AUTH, FAILOVER_PROFILE},
+    {OPENAI, 400, O("invalid_request_error", "\"context_length_exceeded\"", "x"), FAILOVER_CONTEXT_TOO_LONG,
+        FAILOVER_MODEL},
+    {OPENAI, 400, O("invalid_request_error", "null", "This model's maximum context length is 128000 tokens."),
+        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
+    {OPENAI, 400, O("invalid_request_error", "\"content_filter\"", "x"), FAILOVER_CONTENT_FILTER,
+        FAILOVER_MODEL},
+    {OPENAI, 500, O("server_error", "null", "The server had an error"), FAILOVER_SERVER_ERROR,
+        FAILOVER_MODEL},
+    {OPENAI, 503, O("server_error", "null", "The engine is currently overloaded"), FAILOVER_OVERLOADED,
+        FAILOVER_MODEL},
+    {OPENAI, 502, "<html>Bad gateway</html>", FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {API_OTHER, 429, "", FAILOVER_RATE_LIMITED, FAILOVER_MODEL},
+    {API_OTHER, 400, "{\"error\":\"no\"}", FAILOVER_BAD_REQUEST, FAILOVER_MODEL},
+};
+
 TEST("each kind of error is known by status, type, code and words")
 {
-	static const struct {
-		enum api api;
-		unsigned status;
-		const char *body;
-		enum failover_outcome outcome;
-		enum failover_scope scope;
-	} cases[] = {
-	    {ANTHROPIC, 429, A("rate_limit_error", "This request would exceed your rate limit"),
-	        FAILOVER_RATE_LIMITED, FAILOVER_MODEL},
-	    {ANTHROPIC, 529, A("overloaded_error", "Overloaded"), FAILOVER_OVERLOADED, FAILOVER_MODEL},
-	    {ANTHROPIC, 500, A("api_error", "Internal server error"), FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
-	    {ANTHROPIC, 500, A("overloaded_error", "Overloaded"), FAILOVER_OVERLOADED, FAILOVER_MODEL},
-	    {ANTHROPIC, 504, A("timeout_error", "x"), FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
-	    {ANTHROPIC, 401, A("authentication_error", "invalid x-api-key"), FAILOVER_AUTH, FAILOVER_PROFILE},
-	    {ANTHROPIC, 403, A("permission_error", "x"), FAILOVER_AUTH, FAILOVER_PROFILE},
-	    {ANTHROPIC, 402, A("billing_error", "x"), FAILOVER_BILLING, FAILOVER_PROFILE},
-	    {ANTHROPIC, 400,
-	        A("invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
-	        FAILOVER_BILLING, FAILOVER_PROFILE},
-	    {ANTHROPIC, 400, A("invalid_request_error", "You have reached your specified API usage limits."),
-	        FAILOVER_BILLING, FAILOVER_PROFILE},
-	    {ANTHROPIC, 429,
-	        "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"x\",\"details\":{"
-	        "\"error_code\":"
-	        "\"enforced_spend_limit_reached\"}}}",
-	        FAILOVER_QUOTA, FAILOVER_PROFILE},
-	    {ANTHROPIC, 400, A("invalid_request_error", "prompt is too long: 214315 tokens > 200000 maximum"),
-	        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
-	    {ANTHROPIC, 400,
-	        A("invalid_request_error",
-	            "input length and `max_tokens` exceed context limit: 198 + 21 > 200"),
-	        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
-	    {ANTHROPIC, 413, A("request_too_large", "x"), FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
-	    {ANTHROPIC, 400, A("invalid_request_error", "Output blocked by content filtering policy"),
-	        FAILOVER_CONTENT_FILTER, FAILOVER_MODEL},
-	    {ANTHROPIC, 400, A("invalid_request_error", "messages: Field required"), FAILOVER_BAD_REQUEST,
-	        FAILOVER_MODEL},
-	    {ANTHROPIC, 404, A("not_found_error", "model: claude-9"), FAILOVER_BAD_REQUEST, FAILOVER_MODEL},
-	    {OPENAI, 429, O("requests", "\"rate_limit_exceeded\"", "Rate limit reached"),
-	        FAILOVER_RATE_LIMITED, FAILOVER_MODEL},
-	    {OPENAI, 429,
-	        O("tokens", "\"rate_limit_exceeded\"",
-	            "Rate limit reached for m in organization org-a on tokens per min"),
-	        FAILOVER_RATE_LIMITED, FAILOVER_ORGANISATION},
-	    {OPENAI, 429,
-	        O("insufficient_quota", "\"insufficient_quota\"", "You exceeded your current quota"),
-	        FAILOVER_QUOTA, FAILOVER_PROFILE},
-	    {OPENAI, 400, O("invalid_request_error", "\"billing_hard_limit_reached\"", "x"), FAILOVER_BILLING,
-	        FAILOVER_PROFILE},
-	    {OPENAI, 401, O("invalid_request_error", "\"invalid_api_key\"", "Incorrect API key provided"),
-	        FAILOVER_AUTH, FAILOVER_PROFILE},
-	    {OPENAI, 400, O("invalid_request_error", "\"context_length_exceeded\"", "x"),
-	        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
-	    {OPENAI, 400,
-	        O("invalid_request_error", "null", "This model's maximum context length is 128000 tokens."),
-	        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
-	    {OPENAI, 400, O("invalid_request_error", "\"content_filter\"", "x"), FAILOVER_CONTENT_FILTER,
-	        FAILOVER_MODEL},
-	    {OPENAI, 500, O("server_error", "null", "The server had an error"), FAILOVER_SERVER_ERROR,
-	        FAILOVER_MODEL},
-	    {OPENAI, 503, O("server_error", "null", "The engine is currently overloaded"),
-	        FAILOVER_OVERLOADED, FAILOVER_MODEL},
-	    {OPENAI, 502, "<html>Bad gateway</html>", FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
-	    {API_OTHER, 429, "", FAILOVER_RATE_LIMITED, FAILOVER_MODEL},
-	    {API_OTHER, 400, "{\"error\":\"no\"}", FAILOVER_BAD_REQUEST, FAILOVER_MODEL},
-	};
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct failover_report report = classify(errors[i].api, errors[i].status, "", errors[i].body);
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct failover_report report = classify(cases[i].api, cases[i].status, "", cases[i].body);
-
-		if (!CHECK(report.outcome == cases[i].outcome && report.scope == cases[i].scope))
-			printf("# %u %s: %s, %s\n", cases[i].status, cases[i].body,
+		if (!CHECK(report.outcome == errors[i].outcome && report.scope == errors[i].scope))
+			printf("# %u %s: %s, %s\n", errors[i].status, errors[i].body,
 			    failover_outcome_name(report.outcome), failover_scope_name(report.scope));
 	}
 }
