@@ -24,6 +24,7 @@
 
 #define EXIT_NOT_EXECUTED 127
 #define RELAY_ANSWER_S    2
+#define RELAY_READS_MAX   8
 
 extern char **environ;
 

@@ -130,6 +130,11 @@ static void add_entry(const struct draft *draft, struct text *text, const struct
 	text_add(text, "{ ");
 	add_key(draft, text, "baseUrl");
 	add_string(text, wish->address);
+	if (wish->api != NULL) {
+		text_add(text, ", ");
+		add_key(draft, text, "api");
+		add_string(text, wish->api);
+	}
 	if (wish->models) {
 		text_add(text, ", ");
 		add_key(draft, text, "models");

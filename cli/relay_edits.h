@@ -39,6 +39,7 @@ struct relay_text {
 /* What one provider gets. NULL or 0: not. */
 struct relay_wish {
 	const char *id, *address;
+	const char *api;         /* where it has no entry yet */
 	bool models;             /* an empty list of models, where it has no entry yet */
 	const char *placeholder; /* a key */
 	unsigned timeout_seconds;

@@ -210,6 +210,10 @@ static int edit_all(struct enabling *enabling, struct error *why)
 		relay_address(enabling->settings, id, address);
 		if (seen != NULL && same_address(seen->address, address))
 			continue;
+		/* 2026.9.6 takes an entry without one for OpenAI's chat completions, even that of Anthropic.
+		 */
+		if (!enabling->is_old && (seen == NULL || (seen->api[0] == '\0' && seen->address[0] == '\0')))
+			wish.api = settings_string(enabling->settings, enabling->chosen[i]->api);
 		wish.models = enabling->is_old && (seen == NULL || !seen->has_models);
 		if (!enabling->is_old && (seen == NULL || !seen->has_timeout))
 			wish.timeout_seconds = timeout_seconds(enabling->settings);

@@ -30,7 +30,7 @@ def _(place):
     expect("mock and anthropic" in told, told)
     expect_equal(given.text(), CONFIG.replace('"https://api.mock.example/v1"', f'"{given.address("mock")}"').replace(
         "models: [], }, //", "models: [], timeoutSeconds: 390, }, //").replace(
-        "\n\t\t},\n\t},", f"\n\t\t\tanthropic: {{ baseUrl: \"{given.address('anthropic')}\", apiKey: "
+        "\n\t\t},\n\t},", f"\n\t\t\tanthropic: {{ baseUrl: \"{given.address('anthropic')}\", api: \"anthropic-messages\", apiKey: "
         "\"sk-ant-oat01-held-by-the-holdfast-relay\", timeoutSeconds: 390 },\n\t\t},\n\t},"), "the file")
     expect_equal((mode(given.config), mode(given.copy), mode(given.record)), (0o640, 0o640, 0o600), "modes")
     expect_equal(given.copy.read_text(), CONFIG, "the copy")
