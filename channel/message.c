@@ -43,6 +43,7 @@ static const uint32_t body_bytes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_VALIDATED] = sizeof(struct message_validated),
     [MESSAGE_SESSIONS] = sizeof(struct message_sessions),
     [MESSAGE_ABORT] = sizeof(struct message_abort),
+    [MESSAGE_RELAYED] = sizeof(struct message_relayed),
     [MESSAGE_ABORTED] = sizeof(struct message_aborted),
     [MESSAGE_CHANNEL] = sizeof(struct channel_look),
     [MESSAGE_CHANNEL_RESTART] = sizeof(struct message_channel_restart),
@@ -134,6 +135,14 @@ static void terminate_looks(struct message_sessions *sessions)
 	}
 }
 
+static void terminate_calls(struct message_relayed *relayed)
+{
+	if (relayed->count > MESSAGE_CALLS_MAX)
+		relayed->count = MESSAGE_CALLS_MAX;
+	for (uint32_t i = 0; i < relayed->count; i++)
+		relayed->calls[i].trace[MESSAGE_TRACE_MAX - 1] = '\0';
+}
+
 static void terminate_texts(struct message *message)
 {
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -141,6 +150,8 @@ static void terminate_texts(struct message *message)
 			((char *)message)[texts[i].offset + texts[i].size - 1] = '\0';
 	if (message->type == MESSAGE_SESSIONS)
 		terminate_looks(&message->sessions);
+	if (message->type == MESSAGE_RELAYED)
+		terminate_calls(&message->relayed);
 	if (message->type != MESSAGE_ORPHANS)
 		return;
 	if (message->orphans.count > ORPHANS_MAX)

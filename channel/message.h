@@ -18,13 +18,15 @@
 
 #define CHANNEL_FD      3
 #define SETTINGS_FD     4
-#define MESSAGE_VERSION 4
+#define MESSAGE_VERSION 5
 
 #define EVENT_KIND_MAX     40
 #define EVENT_REASON_MAX   384
 #define EVENT_EVIDENCE_MAX 512
 #define MESSAGE_TEXT_MAX   512
 #define MESSAGE_LOOKS_MAX  8
+#define MESSAGE_CALLS_MAX  16
+#define MESSAGE_TRACE_MAX  33
 
 enum message_type {
 	/* supervisor -> every worker */
@@ -43,6 +45,8 @@ enum message_type {
 	MESSAGE_VALIDATE, /* is the gateway's own configuration valid again? Say VALIDATED */
 	MESSAGE_ABORT,    /* abort: end this one run, if it is still as it was judged, and say ABORTED */
 	MESSAGE_CHANNEL_RESTART, /* channel_restart: restart this one channel, and say CHANNEL_RESTARTED */
+	MESSAGE_RELAYED, /* relayed: calls that the relay has under way; from the relay, and on to the sentry
+	                  */
 	/* sentry -> supervisor */
 	MESSAGE_READY,       /* gateway; note: what proved it */
 	MESSAGE_PROGRESS,    /* gateway: something moved during the start (console, CPU, I/O, probe); at most
@@ -178,6 +182,16 @@ struct message_sessions {
 	struct session_look looks[MESSAGE_LOOKS_MAX];
 };
 
+/* Calls under way, each as often as every few seconds while it is. Times are CLOCK_BOOTTIME in ms. */
+struct message_relayed {
+	uint32_t count;
+	struct message_call {
+		char trace[MESSAGE_TRACE_MAX]; /* as the gateway named it: its run's */
+		int64_t began_ms;
+		int64_t heard_ms; /* content last came; 0: none yet */
+	} calls[MESSAGE_CALLS_MAX];
+};
+
 struct message_abort {
 	uint64_t generation, serial;
 	uint32_t attempt;      /* 1, 2 */
@@ -272,6 +286,7 @@ struct message {
 		struct orphans_look orphans;
 		struct message_validated validated;
 		struct message_sessions sessions;
+		struct message_relayed relayed;
 		struct message_abort abort;
 		struct message_aborted aborted;
 		struct channel_look channel;

@@ -78,6 +78,7 @@ int run_explain(struct invocation *invocation);
 int run_reload(struct invocation *invocation);
 int run_upgrade(struct invocation *invocation);
 int run_sessions(struct invocation *invocation);
+int run_profiles(struct invocation *invocation);
 int run_abort(struct invocation *invocation);
 int run_relay(struct invocation *invocation);
 int run_check(struct invocation *invocation);

@@ -100,6 +100,7 @@ const struct command commands[] = {
 	{"sessions", "", "list the gateway's sessions, the stuck ones first", NULL, sessions_options, NULL, run_sessions},
 	{"abort", " SESSION", "abort what a session is doing; the gateway goes on",
 	    "SESSION is its key, as \"holdfast sessions\" prints it.\n", json_options, "", run_abort},
+	{"profiles", "", "list the relay's auth profiles, and how they are", NULL, json_options, NULL, run_profiles},
 	{"start", "", "start the gateway, or try again at once", NULL, start_options, NULL, run_start},
 	{"stop", "", "stop the gateway and leave it stopped", NULL, stop_options, NULL, run_stop},
 	{"restart", "", "stop the gateway when it has drained, and start it", NULL, restart_options, NULL, run_restart},

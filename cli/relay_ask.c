@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -176,27 +177,38 @@ enum validate_answer relay_ask_gateway(const struct settings *settings, const ch
 
 /* --- The relay. --- */
 
-bool relay_answers(unsigned port)
+int relay_get(unsigned port, const char *path, char *answer, size_t size)
 {
-	static const char question[] =
-	    "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
 	const struct timeval patience = {.tv_sec = RELAY_ANSWER_S};
 	struct sockaddr_in address = {.sin_family = AF_INET,
 	    .sin_port = htons((uint16_t)port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd CLOSE_ON_RETURN = world_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char answer[64], rest[512];
-	ssize_t length;
+	char question[256];
+	size_t length = 0;
+	ssize_t got;
+	char *body;
 
+	snprintf(question, sizeof(question),
+	    "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
 	    world_connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    world_send(fd, question, sizeof(question) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(question) - 1)
-		return false;
-	length = world_recv(fd, answer, sizeof(answer) - 1, 0);
-	answer[length > 0 ? (size_t)length : 0] = '\0';
-	/* To its end: whoever answers is not to find the line cut. */
-	for (int i = 0; i < RELAY_READS_MAX && length > 0; i++)
-		length = world_recv(fd, rest, sizeof(rest), 0);
-	return strncmp(answer, "HTTP/1.1 200", 12) == 0;
+	    world_send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
+		return -errno;
+	while (length < size - 1 && (got = world_recv(fd, answer + length, size - 1 - length, 0)) > 0)
+		length += (size_t)got;
+	answer[length] = '\0';
+	body = strstr(answer, "\r\n\r\n");
+	if (strncmp(answer, "HTTP/1.1 200", 12) != 0 || body == NULL)
+		return -EBADMSG;
+	memmove(answer, body + 4, strlen(body + 4) + 1);
+	return 0;
+}
+
+bool relay_answers(unsigned port)
+{
+	char answer[1024];
+
+	return relay_get(port, "/healthz", answer, sizeof(answer)) == 0;
 }

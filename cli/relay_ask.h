@@ -18,6 +18,10 @@
 enum validate_answer relay_ask_gateway(const struct settings *settings, const char *config_path,
     const char *wanted, bool *is_old, char why[RELAY_WORDS_MAX]);
 
+/* What the relay on 127.0.0.1:port tells at `path`, NUL-terminated, cut at `size` - 1 bytes with its head.
+ * Waits at most 2 s for each part. Returns 0 or a negative errno: -EBADMSG when it is no relay's answer. */
+int relay_get(unsigned port, const char *path, char *answer, size_t size);
+
 /* Whether a relay answers on 127.0.0.1:port within 2 s. */
 bool relay_answers(unsigned port);
 

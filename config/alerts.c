@@ -85,7 +85,7 @@ static int read_alert(const struct members *members, struct settings_alert *aler
 		result = members_text(members, &severity, &alert->min_severity);
 	if (result == 0)
 		result = read_kinds(members, &alert->kinds);
-	return result == 0 ? members_reference(members, "secret", false, &alert->secret) : result;
+	return result == 0 ? members_reference(members, "secret", false, NULL, &alert->secret) : result;
 }
 
 int alerts_from_json(struct loader *loader, const struct origin *origin, const struct json_value *list)

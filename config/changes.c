@@ -50,7 +50,9 @@ static bool same_provider(const struct settings *old, const struct settings_prov
 		return false;
 	for (uint32_t i = 0; i < was->profile_count; i++)
 		if (!same_text(old, was->profiles[i].id, new, is->profiles[i].id) ||
-		    !same_text(old, was->profiles[i].key, new, is->profiles[i].key))
+		    !same_text(old, was->profiles[i].key, new, is->profiles[i].key) ||
+		    !same_text(old, was->profiles[i].base_url, new, is->profiles[i].base_url) ||
+		    !same_text(old, was->profiles[i].rotate, new, is->profiles[i].rotate))
 			return false;
 	return true;
 }

@@ -155,6 +155,10 @@ static void write_providers(const struct settings *settings, struct text *text)
 			json_write_begin(text, '{');
 			write_member(settings, text, "id", provider->profiles[j].id);
 			write_member(settings, text, "key", provider->profiles[j].key);
+			if (provider->profiles[j].base_url != 0)
+				write_member(settings, text, "baseUrl", provider->profiles[j].base_url);
+			if (provider->profiles[j].rotate != 0)
+				write_member(settings, text, "rotate", provider->profiles[j].rotate);
 			json_write_end(text, '}');
 		}
 		json_write_end(text, ']');

@@ -250,13 +250,16 @@ static bool is_reference(const char *text)
 	       strlen(text) < PATH_MAX;
 }
 
-int members_reference(const struct members *members, const char *key, bool required, settings_text *offset)
+int members_reference(
+    const struct members *members, const char *key, bool required, const char *allowed, settings_text *offset)
 {
 	const struct member_rule rule = {.key = key,
 	    .is_allowed = is_reference,
 	    .required = required,
 	    .secret = true,
-	    .allowed = "a reference to a secret and not the secret itself: \"env:NAME\" or \"file:/PATH\""};
+	    .allowed = allowed != NULL ? allowed
+	                               : "a reference to a secret and not the secret itself: \"env:NAME\" or "
+	                                 "\"file:/PATH\""};
 	struct loader *loader = members->loader;
 	char path[PATH_MAX], reference[PATH_MAX + 8];
 	const char *text;

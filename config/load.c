@@ -315,6 +315,29 @@ static int collect_secrets(struct loader *loader)
 	return result;
 }
 
+/* An entry of auth.profiles: { provider: "anthropic", mode: "oauth" }. */
+static int count_logins(
+    struct openclaw *openclaw, const struct origin *origin, const struct json_value *value)
+{
+	const struct json_document *document = &origin->source->document;
+	struct settings *settings = openclaw->loader->settings;
+
+	if (value->type != JSON_OBJECT)
+		return 0;
+	for (uint32_t i = 0; i < settings->relay.provider_count; i++)
+		settings->relay.providers[i].gateway_logins = 0;
+	for (const struct json_value *entry = json_first(document, value); entry != NULL;
+	     entry = json_next(document, entry)) {
+		const struct json_value *provider = json_find(document, entry, "provider");
+
+		for (uint32_t i = 0; provider != NULL && i < settings->relay.provider_count; i++)
+			if (json_string_is(
+			        provider, settings_string(settings, settings->relay.providers[i].name)))
+				settings->relay.providers[i].gateway_logins++;
+	}
+	return 0;
+}
+
 /* All sources are read; what one of them left open is found out, and all of it must fit together. */
 static int settle(struct load *load)
 {
@@ -330,9 +353,9 @@ static int settle(struct load *load)
 	    loader_rank(loader, "health.readyPath") == RANK_DEFAULT)
 		settings->health.ready_path = 0;
 	result = command_directory(loader);
-	if (result == 0)
+	if (result == 0 && !loader->flags->without_command)
 		result = command_resolve(loader);
-	if (result == 0)
+	if (result == 0 && !loader->flags->without_command)
 		result = command_resolve_probe(loader);
 	if (result == 0)
 		result = settle_port(load);
@@ -340,6 +363,11 @@ static int settle(struct load *load)
 		result = check_ports(loader);
 	if (result == 0)
 		result = check_sense(loader);
+	if (result == 0 && settings->gateway.kind == GATEWAY_OPENCLAW) {
+		static const char *const path[] = {"auth", "profiles", NULL};
+
+		result = openclaw_visit(&load->openclaw, path, count_logins);
+	}
 	return result == 0 ? collect_secrets(loader) : result;
 }
 

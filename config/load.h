@@ -4,6 +4,7 @@
 #ifndef HOLDFAST_CONFIG_LOAD_H
 #define HOLDFAST_CONFIG_LOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/settings.h"
@@ -17,6 +18,7 @@ struct settings_flags {
 	const char *runtime_dir; /* --runtime-dir */
 	const char *port;        /* --port */
 	char **command;          /* after "--", NULL-terminated; NULL for the gateway found */
+	bool without_command;    /* whether the gateway's program is there makes no difference */
 	size_t set_count;
 	const char *set[SETTINGS_SET_MAX]; /* --set: "gateway.sessionTimeout=60s", spelled as in a variable */
 };

@@ -121,8 +121,9 @@ struct member_rule {
 };
 int members_text(const struct members *members, const struct member_rule *rule, settings_text *offset);
 
-/* A secret's reference: "env:NAME", or "file:PATH" whose path is made absolute. */
-int members_reference(const struct members *members, const char *key, bool required, settings_text *offset);
+/* A secret's reference: "env:NAME", or "file:PATH" whose path is made absolute. `allowed` NULL: just that. */
+int members_reference(const struct members *members, const char *key, bool required, const char *allowed,
+    settings_text *offset);
 
 bool is_url(const char *text);  /* http:// or https://, a host, no user, no spaces */
 bool is_name(const char *text); /* letters, digits and ._:@- */

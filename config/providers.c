@@ -6,10 +6,49 @@
 
 static const char name_allowed[] = "1 to 64 letters, digits and \".\", \"_\", \":\", \"@\" or \"-\"";
 
+static const struct member_rule base_url_rule = {.key = "baseUrl",
+    .is_allowed = is_url,
+    .allowed = "an address that begins with \"https://\" or \"http://\" and names no user"};
+
+static bool is_rotation(const char *text)
+{
+	static const char *const names[] = {"auto", "off", "401", "402", "403", "429", NULL};
+
+	for (const char *const *name = names; *name != NULL; name++)
+		if (strcmp(*name, text) == 0)
+			return true;
+	return false;
+}
+
+/* "gateway", a command, or a reference as others are. */
+static bool is_own_key(const char *text)
+{
+	return strcmp(text, "gateway") == 0 || (strncmp(text, "exec:/", 6) == 0 && strlen(text) < 1024);
+}
+
+static int read_key(const struct members *members, settings_text *offset)
+{
+	const struct json_document *document = &members->origin.document->document;
+	const struct json_value *value = json_find(document, members->object, "key");
+
+	if (value != NULL && value->type == JSON_STRING &&
+	    strlen(value->string.bytes) == value->string.length && is_own_key(value->string.bytes))
+		return loader_text(members->loader, value->string.bytes, value->string.length, offset);
+	return members_reference(members, "key", true,
+	    "a reference and not the key itself: \"env:NAME\", \"file:/PATH\" or \"exec:/PROGRAM "
+	    "ARGUMENTS\"; or "
+	    "\"gateway\", to leave the one that the gateway sends",
+	    offset);
+}
+
 static int read_profile(
     const struct members *members, const struct settings_provider *provider, struct settings_profile *profile)
 {
-	static const char *const names[] = {"id", "key", NULL};
+	static const char *const names[] = {"id", "key", "baseUrl", "rotate", NULL};
+	static const struct member_rule rotate = {.key = "rotate",
+	    .is_allowed = is_rotation,
+	    .allowed =
+	        "\"auto\", \"off\", or the status to answer with: \"401\", \"402\", \"403\" or \"429\""};
 	static const struct member_rule id = {
 	    .key = "id", .is_allowed = is_name, .required = true, .allowed = name_allowed};
 	const struct settings *settings = members->loader->settings;
@@ -24,7 +63,11 @@ static int read_profile(
 			result = loader_fail(members->loader, &members->origin,
 			    "%s has the id \"%s\", which another profile has already.", members->subject,
 			    settings_string(settings, profile->id));
-	return result == 0 ? members_reference(members, "key", true, &profile->key) : result;
+	if (result == 0)
+		result = members_text(members, &base_url_rule, &profile->base_url);
+	if (result == 0)
+		result = members_text(members, &rotate, &profile->rotate);
+	return result == 0 ? read_key(members, &profile->key) : result;
 }
 
 static int read_profiles(const struct members *members, struct settings_provider *provider)
@@ -72,12 +115,10 @@ static int read_provider(const struct members *members, struct settings_provider
 	    .is_allowed = is_name,
 	    .required = true,
 	    .allowed = "the name of its interface, such as \"anthropic-messages\" or \"openai-completions\""};
-	static const struct member_rule base_url = {.key = "baseUrl",
-	    .is_allowed = is_url,
-	    .required = true,
-	    .allowed = "an address that begins with \"https://\" or \"http://\" and names no user"};
+	struct member_rule base_url = base_url_rule;
 	int result = members_check(members, names);
 
+	base_url.required = true;
 	if (result == 0)
 		result = members_text(members, &api, &provider->api);
 	if (result == 0)

@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 #define SETTINGS_MAGIC         0x484f4c44u
-#define SETTINGS_VERSION       3u
+#define SETTINGS_VERSION       4u
 #define SETTINGS_ARGUMENTS_MAX 64
 #define SETTINGS_VARIABLES_MAX 64
 #define SETTINGS_SECRETS_MAX   64
@@ -34,13 +34,18 @@ typedef uint32_t settings_text; /* offset into pool */
 
 struct settings_profile {
 	settings_text id;
-	settings_text key; /* a reference: "env:NAME" or "file:PATH" */
+	/* A reference: "env:NAME", "file:PATH" or "exec:/PROGRAM ARGUMENTS"; or "gateway": the credential
+	 * that the gateway sends stays. */
+	settings_text key;
+	settings_text base_url; /* "": the provider's */
+	settings_text rotate;   /* of "gateway": how a limit is told to it; "": "auto" */
 };
 
 struct settings_provider {
 	settings_text name;
 	settings_text api; /* "anthropic-messages", "openai-completions", or another, passed through */
 	settings_text base_url;
+	uint32_t gateway_logins; /* auth profiles that openclaw.json lists for a provider of this name */
 	uint32_t profile_count;
 	struct settings_profile profiles[SETTINGS_PROFILES_MAX];
 };

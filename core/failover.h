@@ -1,14 +1,14 @@
 /* Which auth profile of a provider takes a call, and which takes it next when that one fails.
  *
- * Pure: what an upstream did and the time come in, what to do comes out. One `struct failover` a provider; the
- * profiles are numbered in the order of preference. For each profile and model there is a circuit: closed
+ * Pure: what an upstream did and the time come in, what to do comes out. One `struct failover` a provider;
+ * the profiles are numbered in the order of preference. For each profile and model there is a circuit: closed
  * (used), open (cooling, until a known time) or half-open (one call at a time tries whether it works again).
  *
- * - A failure opens the circuit of its scope: the model's, the whole profile's, or that of every profile of the
- *   same organisation for that model. A failure of a call that began before the circuit was opened never
+ * - A failure opens the circuit of its scope: the model's, the whole profile's, or that of every profile of
+ * the same organisation for that model. A failure of a call that began before the circuit was opened never
  *   prolongs it; a success closes its own circuit only, never another model's.
- * - Retry-After is obeyed. Without it a cool-down is short enough that a preferred profile is used again within
- *   FAILOVER_RETURN_MS of its being well: a call is the probe, and one that fails costs that call one
+ * - Retry-After is obeyed. Without it a cool-down is short enough that a preferred profile is used again
+ * within FAILOVER_RETURN_MS of its being well: a call is the probe, and one that fails costs that call one
  *   more attempt.
  * - Each profile is tried at most once a call, and at most one silence a call is waited out with the short
  *   clock: after that the last resort's.
@@ -106,13 +106,13 @@ struct failover_change {
 };
 
 struct failover_circuit {
-	int64_t opened_ms, until_ms; /* until_ms 0: closed */
-	uint32_t failures;           /* in a row */
+	int64_t until_ms;  /* 0: closed; past: half-open */
+	int64_t opened_ms; /* when it last opened */
+	int64_t closed_ms; /* when it last closed after having been open; 0: never was */
+	uint32_t failures; /* since it was last closed */
 	enum failover_outcome cause;
-	bool probing;
+	bool probing; /* a call tries it */
 };
-
-struct failover_latency;
 
 /* Private but for `profiles[].circuit` and `models[]`, which a report may read. */
 #include "core/failover_state.h"
@@ -124,7 +124,10 @@ void failover_init(struct failover *failover, const struct failover_settings *se
 enum failover_verdict failover_begin(struct failover *failover, struct failover_call *call, uint64_t model,
     uint64_t conversation, int64_t now_ms, struct failover_try *next);
 
-/* The attempt under way failed before any content went to the caller. */
+/* The attempt under way failed before any content went to the caller. The caller's own fault (context too
+ * long, content filter, bad request) is passed on. Otherwise the next profile that is usable is tried; where
+ * none is left: COOLING when the last one was limited, out of credit or refused and there are others; else
+ * PASS_ON. */
 enum failover_verdict failover_failed(struct failover *failover, struct failover_call *call,
     const struct failover_report *report, int64_t now_ms, struct failover_try *next);
 
@@ -134,8 +137,13 @@ void failover_content(struct failover *failover, struct failover_call *call, int
 
 /* The call is over: ANSWERED, what ended it after content (STALLED, CUT, SERVER_ERROR, OVERLOADED ...), or
  * ABANDONED. Harmless after a verdict that was not FAILOVER_TRY. */
-void failover_end(struct failover *failover, struct failover_call *call,
-    const struct failover_report *report, int64_t now_ms);
+void failover_end(struct failover *failover, struct failover_call *call, const struct failover_report *report,
+    int64_t now_ms);
+
+/* Its key was replaced: what it failed for before counts no longer. */
+void failover_reset_profile(struct failover *failover, uint32_t profile, int64_t now_ms);
+
+bool failover_has_changes(const struct failover *failover);
 
 /* The next change that was not taken yet. Returns false when there is none. */
 bool failover_take_change(struct failover *failover, struct failover_change *change);

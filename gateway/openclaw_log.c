@@ -12,7 +12,7 @@
 #define DAYS_TO_1970 719468
 
 struct record {
-	struct json_span subsystem, name, text, facts, message, time;
+	struct json_span subsystem, name, text, facts, message, time, trace;
 };
 
 /* What has one place takes one value. */
@@ -55,6 +55,8 @@ static bool read_member(struct record *record, const struct json_span *key, cons
 		return set_once(&record->message, value);
 	if (json_span_is(key, "time"))
 		return set_once(&record->time, value);
+	if (json_span_is(key, "traceId"))
+		return set_once(&record->trace, value);
 	if (json_span_is(key, "_meta"))
 		return read_name(record, value);
 	return !json_span_is(key, "3");
@@ -222,8 +224,34 @@ static bool read_rotation(const char *text, struct openclaw_line *line)
 	       text_copy(line->status, sizeof(line->status), "rotate_profile");
 }
 
+/* 2026.9.6, of a run that it was asked for over its WebSocket: "⇄ res ✓ chat.send 360ms runId=8838e739-...
+ * conn=..."
+ */
+static bool read_answer(const struct record *record, const char *text, struct openclaw_line *line)
+{
+	size_t length;
+
+	if (!openclaw_take(&text, "\xe2\x87\x84 res \xe2\x9c\x93 chat.send ") ||
+	    !json_span_text(&record->trace, line->trace, sizeof(line->trace)) ||
+	    strlen(line->trace) != OPENCLAW_TRACE_MAX - 1)
+		return false;
+	text = strstr(text, " runId=");
+	if (text == NULL)
+		return false;
+	text += strlen(" runId=");
+	length = strcspn(text, " ");
+	if (length == 0 || length >= sizeof(line->run))
+		return false;
+	memcpy(line->run, text, length);
+	line->run[length] = '\0';
+	line->kind = OPENCLAW_LINE_TRACE;
+	return true;
+}
+
 static bool read_text(const struct record *record, const char *text, struct openclaw_line *line)
 {
+	if (json_span_is(&record->subsystem, "{\"subsystem\":\"gateway/ws\"}"))
+		return read_answer(record, text, line);
 	if (json_span_is(&record->subsystem, "{\"subsystem\":\"diagnostic\"}"))
 		return record->facts.bytes == NULL && openclaw_line_begin(text, line);
 	if (json_span_is(&record->subsystem, "{\"subsystem\":\"agent/embedded\"}")) {

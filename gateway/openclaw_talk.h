@@ -70,6 +70,8 @@ struct openclaw_row;
  * a row as it says. Returns false for everything else. */
 bool openclaw_change_read(const char *text, size_t length, struct openclaw_row *row);
 
+#define OPENCLAW_TRACE_MAX 33
+
 enum openclaw_line_kind {
 	OPENCLAW_LINE_NOTHING,
 	OPENCLAW_LINE_PROGRESSLESS, /* a session makes no progress: `id`; after openclaw_line_fits() the rest
@@ -78,6 +80,8 @@ enum openclaw_line_kind {
 	OPENCLAW_LINE_RECOVERY_OUTCOME, /* how that came out: `id`, `status`; the same */
 	OPENCLAW_LINE_RUN_TIMEOUT,      /* `run`, `id`: the gateway ends it by itself */
 	OPENCLAW_LINE_FAILOVER, /* it retries, or turns to another profile or model: `run`, `id`, `reason` */
+	OPENCLAW_LINE_TRACE, /* `run`, `trace`: under which trace a run that it was asked for goes (2026.9.6)
+	                      */
 	OPENCLAW_LINE_KIND_COUNT
 };
 
@@ -88,6 +92,7 @@ struct openclaw_line {
 	char run[OPENCLAW_RUN_MAX];     /* "": not said */
 	char status[OPENCLAW_WORD_MAX]; /* of an outcome: "aborted", "released", "skipped" ...; of a failover:
 	                                   what was decided; "" */
+	char trace[OPENCLAW_TRACE_MAX]; /* of the line (W3C Trace Context); "": none */
 	struct json_span message;       /* the text, within `line` */
 	/* Once it fits. */
 	char work[OPENCLAW_WORD_MAX];   /* "model_call", "tool_call", "embedded_run"; "": none */

@@ -25,48 +25,69 @@ static uint64_t number(const char *digits, size_t length)
 	return value;
 }
 
-/* Returns 1 when the head says it, 0 when it does not, -EBADMSG. */
-static int read_head(struct http_body *body, const char *head, size_t length)
+void http_framing_note(struct http_framing *framing, const struct http_field *field)
 {
+	if (field->name_length == 14 && http_field_is(field, "content-length", 14)) {
+		framing->has_length = true;
+		framing->length = number(field->value, field->value_length);
+	} else if (field->name_length == 17 && http_field_is(field, "transfer-encoding", 17)) {
+		framing->has_coding = true;
+		framing->is_chunked =
+		    field->value_length == 7 && strncasecmp(field->value, "chunked", 7) == 0;
+	}
+}
+
+int http_body_of_framing(struct http_body *body, const struct http_framing *framing)
+{
+	if (framing->has_coding && !framing->is_chunked)
+		return -EBADMSG;
+	if (framing->has_coding)
+		begin(body, HTTP_BODY_CHUNKED, 0);
+	else if (framing->has_length)
+		begin(body, HTTP_BODY_LENGTH, framing->length);
+	else
+		begin(body, HTTP_BODY_NONE, 0);
+	return 0;
+}
+
+int http_body_of_answer_framing(
+    struct http_body *body, const struct http_framing *framing, unsigned status, bool without)
+{
+	int result = http_body_of_framing(body, framing);
+
+	if (result < 0)
+		return result;
+	if (without || status < 200 || status == 204 || status == 304)
+		begin(body, HTTP_BODY_NONE, 0);
+	else if (!framing->has_coding && !framing->has_length)
+		begin(body, HTTP_BODY_UNTIL_CLOSE, 0);
+	return 0;
+}
+
+static struct http_framing framing_of(const char *head, size_t length)
+{
+	struct http_framing framing = {0};
 	struct http_field field;
 	size_t offset = 0;
 
-	while (http_head_next(head, length, &offset, &field)) {
-		if (http_field_is(&field, "content-length", 14)) {
-			begin(body, HTTP_BODY_LENGTH, number(field.value, field.value_length));
-			return 1;
-		}
-		if (http_field_is(&field, "transfer-encoding", 17)) {
-			begin(body, HTTP_BODY_CHUNKED, 0);
-			return field.value_length == 7 && strncasecmp(field.value, "chunked", 7) == 0
-			           ? 1
-			           : -EBADMSG;
-		}
-	}
-	return 0;
+	while (http_head_next(head, length, &offset, &field))
+		http_framing_note(&framing, &field);
+	return framing;
 }
 
 int http_body_of_request(struct http_body *body, const char *head, size_t length)
 {
-	int said = read_head(body, head, length);
+	const struct http_framing framing = framing_of(head, length);
 
-	if (said == 0)
-		begin(body, HTTP_BODY_NONE, 0);
-	return said < 0 ? said : 0;
+	return http_body_of_framing(body, &framing);
 }
 
 int http_body_of_answer(
     struct http_body *body, unsigned status, bool without, const char *head, size_t length)
 {
-	int said = read_head(body, head, length);
+	const struct http_framing framing = framing_of(head, length);
 
-	if (said < 0)
-		return said;
-	if (without || status < 200 || status == 204 || status == 304)
-		begin(body, HTTP_BODY_NONE, 0);
-	else if (said == 0)
-		begin(body, HTTP_BODY_UNTIL_CLOSE, 0);
-	return 0;
+	return http_body_of_answer_framing(body, &framing, status, without);
 }
 
 static int digit(char byte)

@@ -27,6 +27,23 @@ struct http_body {
 	uint32_t digits, passed;
 };
 
+/* What a head says of its body. All zero: nothing. */
+struct http_framing {
+	bool has_length, has_coding, is_chunked;
+	uint64_t length;
+};
+
+struct http_field;
+
+/* For each field of a head (http_head_read). */
+void http_framing_note(struct http_framing *framing, const struct http_field *field);
+
+/* How long the body of a message with this head is. Returns 0, or -EBADMSG for a Transfer-Encoding other than
+ * chunked. An answer to HEAD has none: `without`. */
+int http_body_of_framing(struct http_body *body, const struct http_framing *framing);
+int http_body_of_answer_framing(
+    struct http_body *body, const struct http_framing *framing, unsigned status, bool without);
+
 /* How long the body of this message is, by its checked head (http/head.h). Returns 0, or -EBADMSG for a
  * Transfer-Encoding other than chunked. */
 int http_body_of_request(struct http_body *body, const char *head, size_t length);

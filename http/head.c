@@ -42,14 +42,17 @@ static const bool token[256] = {
 };
 
 /* Text as RFC 9110 allows it in a field value: visible characters, blanks, bytes above ASCII. */
+static const bool visible[256] = {
+    ['\t'] = true,
+    [0x20 ... 0x7e] = true,
+    [0x80 ... 0xff] = true,
+};
+
 static bool is_text(const char *bytes, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		unsigned char byte = (unsigned char)bytes[i];
-
-		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+	for (size_t i = 0; i < length; i++)
+		if (!visible[(unsigned char)bytes[i]])
 			return false;
-	}
 	return true;
 }
 
@@ -70,17 +73,16 @@ static void trim(struct http_field *field)
 
 static bool split_field(const char *line, size_t length, struct http_field *field)
 {
-	const char *colon = memchr(line, ':', length);
+	size_t at = 0;
 
-	if (colon == NULL || colon == line)
+	while (at < length && token[(unsigned char)line[at]])
+		at++;
+	if (at == 0 || at == length || line[at] != ':')
 		return false;
 	field->name = line;
-	field->name_length = (size_t)(colon - line);
-	for (size_t i = 0; i < field->name_length; i++)
-		if (!token[(unsigned char)line[i]])
-			return false;
-	field->value = colon + 1;
-	field->value_length = length - field->name_length - 1;
+	field->name_length = at;
+	field->value = line + at + 1;
+	field->value_length = length - at - 1;
 	trim(field);
 	return is_text(field->value, field->value_length);
 }
@@ -88,11 +90,6 @@ static bool split_field(const char *line, size_t length, struct http_field *fiel
 bool http_field_is(const struct http_field *field, const char *name, size_t name_length)
 {
 	return name_length == field->name_length && strncasecmp(field->name, name, name_length) == 0;
-}
-
-static bool is_named(const struct http_field *field, const char *name)
-{
-	return http_field_is(field, name, strlen(name));
 }
 
 unsigned http_head_status(const char *head)
@@ -114,7 +111,7 @@ bool http_head_next(const char *head, size_t length, size_t *offset, struct http
 	if (stop == NULL || stop - line < 2)
 		return false;
 	colon = memchr(line, ':', (size_t)(stop - line));
-	if (colon == NULL)
+	if (colon == NULL || stop[-1] != '\r') /* of a head that was not checked */
 		return false;
 	*offset = (size_t)(stop + 1 - head);
 	*field = (struct http_field){.name = line,
@@ -155,22 +152,33 @@ static const char *count_field(struct seen *seen, const struct http_field *field
 {
 	if (++seen->fields > HTTP_FIELDS_MAX)
 		return "it has too many header fields";
-	if (is_named(field, "Host") && ++seen->host > 1)
-		return "it has two Host fields";
-	if (is_named(field, "Transfer-Encoding") && ++seen->transfer_encoding > 1)
-		return "it has two Transfer-Encoding fields";
-	if (is_named(field, "Content-Length")) {
+	switch (field->name_length) {
+	case 4:
+		if (http_field_is(field, "Host", 4) && ++seen->host > 1)
+			return "it has two Host fields";
+		return NULL;
+	case 14:
+		if (!http_field_is(field, "Content-Length", 14))
+			return NULL;
 		if (++seen->content_length > 1)
 			return "it has two Content-Length fields";
 		if (!is_number(field->value, field->value_length))
 			return "its Content-Length is not a number";
+		break;
+	case 17:
+		if (http_field_is(field, "Transfer-Encoding", 17) && ++seen->transfer_encoding > 1)
+			return "it has two Transfer-Encoding fields";
+		break;
+	default:
+		return NULL;
 	}
-	if (seen->content_length > 0 && seen->transfer_encoding > 0)
-		return "it has both Content-Length and Transfer-Encoding";
-	return NULL;
+	return seen->content_length > 0 && seen->transfer_encoding > 0
+	           ? "it has both Content-Length and Transfer-Encoding"
+	           : NULL;
 }
 
-static const char *find_fault(enum http_head_kind kind, const char *head, size_t length)
+static const char *find_fault(
+    enum http_head_kind kind, const char *head, size_t length, http_field_visitor *visit, void *context)
 {
 	struct seen seen = {0};
 	const char *line = head, *end = head + length;
@@ -197,20 +205,30 @@ static const char *find_fault(enum http_head_kind kind, const char *head, size_t
 			return "a header field is malformed";
 		} else if ((fault = count_field(&seen, &field)) != NULL) {
 			return fault;
+		} else if (visit != NULL) {
+			field.line = line;
+			field.line_length = line_length + 2;
+			visit(context, &field);
 		}
 		line = stop + 1;
 	}
 	return "it has no end";
 }
 
-int http_head_check(enum http_head_kind kind, const char *head, size_t length, struct error *why)
+int http_head_read(enum http_head_kind kind, const char *head, size_t length, http_field_visitor *visit,
+    void *context, struct error *why)
 {
-	const char *fault = find_fault(kind, head, length);
+	const char *fault = find_fault(kind, head, length, visit, context);
 
 	if (fault == NULL)
 		return 0;
 	return error_set(why, -EBADMSG, "The HTTP %s was refused: %s.",
 	    kind == HTTP_HEAD_REQUEST ? "request" : "answer", fault);
+}
+
+int http_head_check(enum http_head_kind kind, const char *head, size_t length, struct error *why)
+{
+	return http_head_read(kind, head, length, NULL, NULL, why);
 }
 
 bool http_head_field(

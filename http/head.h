@@ -27,6 +27,14 @@ ssize_t http_head_find(const char *bytes, size_t length);
  * is a plain number; a request has exactly one Host. Returns 0 or -EBADMSG with *why (may be NULL). */
 int http_head_check(enum http_head_kind kind, const char *head, size_t length, struct error *why);
 
+struct http_field;
+typedef void http_field_visitor(void *context, const struct http_field *field);
+
+/* The same, and calls `visit` for each field on the way, in order: of a head that is refused some have been
+ * visited. */
+int http_head_read(enum http_head_kind kind, const char *head, size_t length, http_field_visitor *visit,
+    void *context, struct error *why);
+
 /* One field line, cut at its colon; the value without the blanks around it. Into the head. */
 struct http_field {
 	const char *name, *value;

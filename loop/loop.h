@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
-#define LOOP_BATCH_MAX  16
+#define LOOP_BATCH_MAX  64
 #define LOOP_TIMERS_MAX 64
 
 struct loop;

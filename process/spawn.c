@@ -207,8 +207,8 @@ int spawn_release(struct spawned *spawned)
 	return code;
 }
 
-int spawn_worker(const char *program, char *const *arguments, int channel_fd, int settings_fd,
-    bool dies_with_us, int *pid_fd)
+int spawn_worker(const char *program, char *const *arguments, char *const *environment, int channel_fd,
+    int settings_fd, bool dies_with_us, int *pid_fd)
 {
 	int parent = getpid();
 	int pid = clone_copy(pid_fd);
@@ -228,6 +228,6 @@ int spawn_worker(const char *program, char *const *arguments, int channel_fd, in
 		_exit(EXIT_NOT_EXECUTED);
 	close(channel_fd);
 	close(settings_fd);
-	world_execv(program, arguments);
+	world_execve(program, arguments, environment);
 	_exit(EXIT_NOT_EXECUTED);
 }

@@ -39,9 +39,9 @@ int spawn_gated(const struct spawn_plan *plan, struct spawned *spawned);
  * be executed, or 0 when neither is known after 200 ms (its exit code will tell: 127). */
 int spawn_release(struct spawned *spawned);
 
-/* Starts a worker: `channel_fd` and `settings_fd` become its descriptors 3 and 4. `dies_with_us`: it
- * is killed when we end. Returns its pid (its pidfd in *pid_fd) or a negative errno. */
-int spawn_worker(const char *program, char *const *arguments, int channel_fd, int settings_fd,
-    bool dies_with_us, int *pid_fd);
+/* Starts a worker with this environment: `channel_fd` and `settings_fd` become its descriptors 3 and 4.
+ * `dies_with_us`: it is killed when we end. Returns its pid (its pidfd in *pid_fd) or a negative errno. */
+int spawn_worker(const char *program, char *const *arguments, char *const *environment, int channel_fd,
+    int settings_fd, bool dies_with_us, int *pid_fd);
 
 #endif

@@ -1,69 +1,55 @@
-/* holdfast-relay: the gateway's way to the language models. Until it carries calls it holds its place:
- * supervised like the other workers, it says on its port that it is there, and to every call that it does not
- * carry it. */
+/* holdfast-relay: the gateway's way to the language models. */
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "http/serve.h"
-#include "worker/worker.h"
-
-#define DRAIN_MS 5000
-
-struct relay {
-	struct worker worker;
-	struct serve serve;
-};
-
-static void request_came(struct serve *serve, const struct http_request *request, struct serve_answer *answer)
-{
-	(void)serve;
-	if (http_request_only_reads(request) && http_request_is_for(request, "/healthz"))
-		serve_say_healthy(answer);
-	else
-		serve_say(answer, 503,
-		    "The relay does not carry calls yet: let the gateway use the provider's own address.");
-}
-
-static void drained(struct serve *serve)
-{
-	struct relay *relay = serve->context;
-
-	loop_stop(&relay->worker.loop);
-}
+#include "base/file.h"
+#include "relay/relay.h"
 
 static void finish(struct worker *worker)
 {
-	struct relay *relay = worker->context;
-
-	serve_drain(&relay->serve, DRAIN_MS);
+	relay_drain(worker->context);
 }
 
 static void listener_came(struct worker *worker, enum listener_index which, int fd)
 {
-	struct relay *relay = worker->context;
-
 	if (which == LISTENER_RELAY)
-		serve_listen(&relay->serve, fd);
+		relay_listen(worker->context, fd);
+}
+
+/* Whose the gateway is: what it runs as may use the relay. */
+static void message_came(struct worker *worker, const struct message *message, int passed_fd)
+{
+	struct relay *relay = worker->context;
+	struct stat status;
+	char path[32];
+
+	if (message->type == MESSAGE_GATEWAY_STARTED) {
+		snprintf(path, sizeof(path), "/proc/%d", (int)message->gateway.pid);
+		if (stat(path, &status) == 0)
+			relay->gateway_user = status.st_uid;
+	}
+	file_close(&passed_fd);
 }
 
 int main(void)
 {
-	static struct relay relay; /* its buffers are no part of the program's file */
+	static struct relay relay; /* its tables are no part of the program's file */
 	struct worker *worker = &relay.worker;
 	struct error why;
 
 	worker->name = "relay";
 	worker->finish = finish;
+	worker->message = message_came;
 	worker->listener = listener_came;
 	worker->context = &relay;
-	if (worker_init(worker, &why) < 0) {
+	relay.netlink_fd = -1;
+	relay.gateway_user = getuid();
+	if (worker_init(worker, &why) < 0 || keys_load(&relay.keys, worker->settings, &why) < 0 ||
+	    relay_init(&relay, &why) < 0) {
 		fprintf(stderr, "holdfast-relay: %s\n", why.text);
 		return 78;
 	}
 	worker_drop_rights();
-	/* It listens on the loopback network only. */
-	serve_init(&relay.serve, &worker->loop, "127.0.0.1");
-	relay.serve.drained = drained;
-	relay.serve.request = request_came;
-	relay.serve.context = &relay;
 	return worker_run(worker);
 }

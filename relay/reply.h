@@ -6,8 +6,9 @@
 #include "base/text.h"
 #include "relay/classify.h"
 
-/* A whole HTTP answer with a JSON error body; Content-Length and "Connection: keep-alive" or "close" included.
- * `sentence` is for people. `retry_after_ms` -1: no Retry-After (otherwise whole seconds, rounded up). */
+/* A whole HTTP answer with a JSON error body; Content-Length and "Connection: keep-alive" or "close"
+ * included. `sentence` is for people. `retry_after_ms` -1: no Retry-After (otherwise whole seconds, rounded
+ * up). */
 void reply_write(struct text *text, enum api api, unsigned status, int64_t retry_after_ms, bool keep_alive,
     const char *sentence);
 

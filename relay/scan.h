@@ -23,6 +23,7 @@ struct scan_found {
 	                    beginning of one (a body that is no event stream is all complete) */
 	bool content;    /* an event with content (text, tool arguments, thinking, a finish) was among them */
 	bool error;      /* an error event, or an error as the body: report is filled */
+	bool broken;     /* a body that is the beginning of a JSON document only */
 	bool ended;      /* the interface's own end came (message_stop, [DONE]) */
 	struct failover_report report;
 };
@@ -36,9 +37,12 @@ struct scan {
 	struct scan_usage usage;
 	char model[SCAN_MODEL_MAX]; /* that answered; "" not said yet */
 
+	bool finished; /* it said why it stopped: an interface's end without its end marker */
+
 	/* Private. */
-	bool too_long, after_line_end, after_return, pending_is_content;
-	uint32_t pending_length, pending_size;
+	bool too_long; /* the event under way is longer than is kept of one */
+	int line;      /* what there is of the line under way */
+	uint32_t pending_length;
 	char *pending; /* the event that is cut; allocated only while there is one */
 };
 
@@ -46,19 +50,18 @@ struct scan {
 void scan_init(struct scan *scan, enum api api, bool stream);
 void scan_release(struct scan *scan);
 
-/* The next bytes of the decoded body. Of a body that is no stream, content comes with its first byte. Returns 0
- * or -ENOMEM (then it is opaque from here on). */
+/* The next bytes of the decoded body. Of a body that is no stream, content comes with its first byte. Returns
+ * 0 or -ENOMEM (then it is opaque from here on). */
 int scan_feed(struct scan *scan, const char *bytes, size_t length, struct scan_found *found);
 
 /* A whole body that is no stream: usage and model, and whether it is an error. */
 void scan_whole(struct scan *scan, const char *body, size_t length, struct scan_found *found);
 
-/* A request's body: the model it asks for, whether it asks for a stream, and a hash of what its conversation
- * begins with (system prompt, tools and first message), which prompt caches go by. Reads at most the first
- * `length` bytes lent; a body that is no JSON leaves all empty. */
+/* A request's body: the model it asks for, and a hash of the first thing that was said in its conversation,
+ * which stays the same from one call to the next. The body may be cut; one that is no JSON leaves all empty.
+ */
 struct scan_request {
 	char model[SCAN_MODEL_MAX];
-	bool stream;
 	uint64_t conversation; /* 0: unknown */
 };
 void scan_request_read(const char *body, size_t length, struct scan_request *request);

@@ -174,6 +174,9 @@ static void message_came(struct worker *worker, const struct message *message, i
 	case MESSAGE_VALIDATE:
 		fallback_validate(&sentry->fallback);
 		break;
+	case MESSAGE_RELAYED:
+		sessions_sense_relayed(&sentry->senses.sessions, &message->relayed);
+		break;
 	case MESSAGE_ABORT:
 		senses_abort(&sentry->senses, &message->abort);
 		break;

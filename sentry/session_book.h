@@ -16,8 +16,10 @@
 #include "sentry/tool_work.h"
 #include "sentry/transcript.h"
 
-#define SESSION_BOOK_TOOLS    8
-#define SESSION_BOOK_FRESH_MS 45000 /* what the gateway's list or log said counts for so long */
+#define SESSION_BOOK_TOOLS      8
+#define SESSION_BOOK_TRACES     64    /* runs whose traces are remembered */
+#define SESSION_BOOK_RELAYED_MS 10000 /* what the relay told of a run counts for so long */
+#define SESSION_BOOK_FRESH_MS   45000 /* what the gateway's list or log said counts for so long */
 #define SESSION_BOOK_GONE_MS                                                                                 \
 	10000 /* the list says twice that a run is over, and it is quiet for so long: so it is */
 
@@ -49,7 +51,9 @@ struct session_entry {
 	int64_t listed_ms, locked_ms;  /* when it was last seen to be so */
 	int64_t own_quiet_ms, said_ms; /* by the gateway's log, and when it said so; said_ms 0: never */
 	int64_t recovery_ms, asked_ms, told_ms;
-	int64_t worked_ms; /* the work of its tools was last looked at */
+	int64_t relayed_ms;     /* the relay had a request of its run under way; 0: never */
+	int64_t relay_heard_ms; /* ... to which content came last */
+	int64_t worked_ms;      /* the work of its tools was last looked at */
 	uint64_t work_cpu_ticks, work_io_bytes, transcript_bytes;
 	uint32_t recovery, queued, work_processes;
 	uint16_t next_run; /* with the same hash of the run: a place + 1 */
@@ -60,10 +64,14 @@ struct session_book {
 	struct session_table table;
 	int64_t watched_ms, alive_ms; /* the watched clock; the last sign of life, 0: not watched now */
 	uint32_t running;
-	bool has_news;               /* an entry has changed; for the reader to take back */
-	bool has_wanted;             /* an entry may be wanted; the same */
-	uint64_t nonsense;           /* what came with a wrong shape */
-	uint64_t unknown_ids;        /* the log spoke of sessions that are not known */
+	bool has_news;        /* an entry has changed; for the reader to take back */
+	bool has_wanted;      /* an entry may be wanted; the same */
+	uint64_t nonsense;    /* what came with a wrong shape */
+	uint64_t unknown_ids; /* the log spoke of sessions that are not known */
+	struct {
+		char trace[OPENCLAW_TRACE_MAX], run[SESSION_RUN_MAX];
+	} traces[SESSION_BOOK_TRACES]; /* a ring: the gateway's log told of them */
+	uint32_t next_trace;
 	uint16_t runs[SESSIONS_MAX]; /* by hash of the run: a place + 1; 0: none */
 	struct session_entry entries[SESSIONS_MAX];
 };
@@ -82,6 +90,10 @@ void session_book_event(struct session_book *book, const char *text, size_t leng
 
 /* One line of the gateway's log. */
 void session_book_line(struct session_book *book, const char *line, size_t length, int64_t now_ms);
+
+/* The relay has a request under this trace under way, to which content last came at `heard_ms`; 0: none yet.
+ */
+void session_book_relayed(struct session_book *book, const char *trace, int64_t heard_ms, int64_t now_ms);
 
 /* A row of the gateway's list. */
 void session_book_row(struct session_book *book, const struct openclaw_row *row, int64_t now_ms);

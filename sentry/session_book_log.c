@@ -26,6 +26,34 @@ static void take_progressless(
 	session_book_changed(book, entry);
 }
 
+/* Its run need not be known yet. */
+static void take_trace(struct session_book *book, const struct openclaw_line *line)
+{
+	uint32_t place = book->next_trace++ % SESSION_BOOK_TRACES;
+
+	text_copy(book->traces[place].trace, sizeof(book->traces[place].trace), line->trace);
+	text_copy(book->traces[place].run, sizeof(book->traces[place].run), line->run);
+}
+
+void session_book_relayed(struct session_book *book, const char *trace, int64_t heard_ms, int64_t now_ms)
+{
+	struct session_entry *entry;
+	int place = -1;
+
+	for (uint32_t i = 0; i < SESSION_BOOK_TRACES && place < 0 && trace[0] != '\0'; i++)
+		if (strcmp(book->traces[i].trace, trace) == 0)
+			place = session_book_find_run(book, book->traces[i].run, strlen(book->traces[i].run));
+	if (place < 0)
+		return;
+	entry = &book->entries[place];
+	entry->relayed_ms = now_ms;
+	if (heard_ms <= entry->relay_heard_ms)
+		return;
+	/* Content that comes is progress of the run, whoever tells of it. */
+	entry->relay_heard_ms = heard_ms;
+	session_book_moved(book, place, now_ms);
+}
+
 void session_book_line(struct session_book *book, const char *text, size_t length, int64_t now_ms)
 {
 	struct openclaw_line line;
@@ -33,6 +61,10 @@ void session_book_line(struct session_book *book, const char *text, size_t lengt
 
 	if (!openclaw_line_read(text, length, &line))
 		return;
+	if (line.kind == OPENCLAW_LINE_TRACE) {
+		take_trace(book, &line);
+		return;
+	}
 	place = line.run[0] != '\0' ? session_book_find_run(book, line.run, strlen(line.run)) : -1;
 	if (place < 0)
 		place = find_id(book, line.id);

@@ -52,6 +52,7 @@ void session_book_look(const struct session_book *book, int place, int64_t now_m
 	    .waits = waits_of(entry),
 	    .recovery = entry->recovery,
 	    .gone = entry->is_gone,
+	    .relayed = entry->relayed_ms != 0 && now_ms - entry->relayed_ms < SESSION_BOOK_RELAYED_MS,
 	    .queued = entry->queued};
 	text_copy(look->key, sizeof(look->key), book->table.places[place].key);
 	text_copy(look->id, sizeof(look->id), entry->id);

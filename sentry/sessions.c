@@ -107,6 +107,13 @@ static void log_line(struct log_follow *log, const char *line, size_t length)
 	session_book_line(&sense->book, line, length, clock_boot_ms());
 }
 
+void sessions_sense_relayed(struct sessions_sense *sense, const struct message_relayed *relayed)
+{
+	for (uint32_t i = 0; i < relayed->count; i++)
+		session_book_relayed(
+		    &sense->book, relayed->calls[i].trace, relayed->calls[i].heard_ms, clock_boot_ms());
+}
+
 static void look(struct loop_timer *timer)
 {
 	struct sessions_sense *sense = timer->context;

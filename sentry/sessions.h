@@ -67,6 +67,10 @@ void sessions_sense_hint(struct sessions_sense *sense);
 /* An event came on the link. `text` may be its beginning only. */
 void sessions_sense_event(struct sessions_sense *sense, const char *text, size_t length);
 
+/* What the relay has under way. */
+struct message_relayed;
+void sessions_sense_relayed(struct sessions_sense *sense, const struct message_relayed *relayed);
+
 /* Inside: sessions_ask.c */
 void sessions_ask(struct sessions_sense *sense, int64_t now_ms);
 void sessions_list(struct sessions_sense *sense);

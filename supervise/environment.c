@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/token.h"
 #include "supervise/supervisor.h"
@@ -21,6 +22,14 @@ static bool is_named(const char *variable, const char *name)
 	return strncmp(variable, name, length) == 0 && (variable[length] == '=' || variable[length] == '\0');
 }
 
+static bool is_secret(const struct settings *settings, const char *variable)
+{
+	for (uint32_t i = 0; i < settings->secret_count; i++)
+		if (is_named(variable, settings_string(settings, settings->secrets[i])))
+			return true;
+	return false;
+}
+
 static bool is_removed(const struct settings *settings, const char *variable)
 {
 	if (strncmp(variable, "HOLDFAST_", 9) == 0)
@@ -28,10 +37,7 @@ static bool is_removed(const struct settings *settings, const char *variable)
 	for (const char *const *name = removed; *name != NULL; name++)
 		if (is_named(variable, *name))
 			return true;
-	for (uint32_t i = 0; i < settings->secret_count; i++)
-		if (is_named(variable, settings_string(settings, settings->secrets[i])))
-			return true;
-	return false;
+	return is_secret(settings, variable);
 }
 
 static int set(struct supervisor *supervisor, uint32_t *count, char *variable, struct error *why)
@@ -128,4 +134,38 @@ int environment_build(struct supervisor *supervisor, char **inherited, struct er
 		result = set(supervisor, &count, default_path, why);
 	supervisor->environment[count] = NULL;
 	return result;
+}
+
+/* Whether a reference is to this variable. */
+static bool is_reference_to(const struct settings *settings, settings_text reference, const char *variable)
+{
+	const char *text = settings_string(settings, reference);
+
+	return strncmp(text, "env:", 4) == 0 && is_named(variable, text + 4);
+}
+
+/* Profiles' keys are the relay's, those that sign alerts the recorder's. */
+static bool is_of_worker(const struct settings *settings, enum worker_index index, const char *variable)
+{
+	if (index == WORKER_RECORDER)
+		for (uint32_t i = 0; i < settings->alert_count; i++)
+			if (is_reference_to(settings, settings->alerts[i].secret, variable))
+				return true;
+	for (uint32_t i = 0; index == WORKER_RELAY && i < settings->relay.provider_count; i++)
+		for (uint32_t j = 0; j < settings->relay.providers[i].profile_count; j++)
+			if (is_reference_to(settings, settings->relay.providers[i].profiles[j].key, variable))
+				return true;
+	return false;
+}
+
+char **environment_of_worker(struct supervisor *supervisor, enum worker_index index)
+{
+	const struct settings *settings = supervisor->settings;
+	uint32_t count = 0;
+
+	for (char **variable = environ; *variable != NULL && count < VARIABLES_MAX; variable++)
+		if (!is_secret(settings, *variable) || is_of_worker(settings, index, *variable))
+			supervisor->worker_environment[count++] = *variable;
+	supervisor->worker_environment[count] = NULL;
+	return supervisor->worker_environment;
 }

@@ -300,10 +300,9 @@ static void examined(struct supervisor *supervisor, const struct message_examine
 }
 
 /* The sentry says what it found; under which kinds it may is said here. */
-static void found(struct supervisor *supervisor, const struct message_finding *finding)
+void health_found(
+    struct supervisor *supervisor, const char *const *kinds, const struct message_finding *finding)
 {
-	static const char *const kinds[] = {"gateway.slow_listener", "gateway.event_loop_delayed",
-	    "sentry.denied", "config.not_kept", "config.kept", "channel.unreadable", NULL};
 	enum event_severity severity =
 	    finding->severity <= SEVERITY_ERROR ? (enum event_severity)finding->severity : SEVERITY_ERROR;
 
@@ -391,6 +390,9 @@ static void judge_orphans(struct supervisor *supervisor, const struct orphans_lo
 
 void health_said(struct supervisor *supervisor, const struct message *message)
 {
+	static const char *const kinds[] = {"gateway.slow_listener", "gateway.event_loop_delayed",
+	    "sentry.denied", "config.not_kept", "config.kept", "channel.unreadable", NULL};
+
 	switch (message->type) {
 	case MESSAGE_LOOKED:
 		looked(supervisor, &message->health);
@@ -402,7 +404,7 @@ void health_said(struct supervisor *supervisor, const struct message *message)
 		supervisor->health.figures = message->figures;
 		break;
 	case MESSAGE_FINDING:
-		found(supervisor, &message->finding);
+		health_found(supervisor, kinds, &message->finding);
 		break;
 	case MESSAGE_MEMORY:
 		judge_memory(supervisor, &message->memory);

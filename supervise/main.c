@@ -274,6 +274,10 @@ static int prepare(struct supervisor *self, struct error *why)
 	if (self->settings == NULL)
 		return why->code;
 	world_fcntl(SETTINGS_FD, F_SETFD, FD_CLOEXEC);
+	/* Who may read our environment would read the secrets in it: the agent's own tools run as the same
+	 * user. */
+	if (self->settings->secret_count > 0)
+		world_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	self->facts = gateway_facts((int)self->settings->gateway.kind);
 	self->started_real_ms = clock_real_ms();
 	read_policy(self);

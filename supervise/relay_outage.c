@@ -67,7 +67,8 @@ static int start_child(struct supervisor *supervisor)
 	change_own_command(supervisor, program, sizeof(program));
 	if (world_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
-	pid = spawn_worker(program, arguments, pair[1], SETTINGS_FD, true, &supervisor->outage.pid_fd);
+	pid = spawn_worker(program, arguments, environment_of_worker(supervisor, WORKER_SENTRY), pair[1],
+	    SETTINGS_FD, true, &supervisor->outage.pid_fd);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);

@@ -240,6 +240,7 @@ struct supervisor {
 
 	char *arguments[SETTINGS_ARGUMENTS_MAX + 1];
 	char *environment[VARIABLES_MAX + 1];
+	char *worker_environment[VARIABLES_MAX + 1];
 	char marker[sizeof(MARKER_VARIABLE) + 1 + MARKER_BYTES_MAX];
 };
 
@@ -352,6 +353,9 @@ void health_tell_sentry(struct supervisor *supervisor);
 void health_host_slept(struct supervisor *supervisor);
 /* What the sentry says of how the gateway is. */
 void health_said(struct supervisor *supervisor, const struct message *message);
+/* Writes down what a worker found, if it is of one of the kinds that it may tell of; NULL ends them. */
+void health_found(
+    struct supervisor *supervisor, const char *const *kinds, const struct message_finding *finding);
 /* A look must come so soon. */
 int64_t health_patience_ms(const struct supervisor *supervisor);
 /* health_status.c */
@@ -483,5 +487,7 @@ void fallback_sentence(const struct supervisor *supervisor, char *target, size_t
 
 /* environment.c */
 int environment_build(struct supervisor *supervisor, char **inherited, struct error *why);
+/* A worker's environment: ours, without the secrets that are not its own. Good until the next call. */
+char **environment_of_worker(struct supervisor *supervisor, enum worker_index index);
 
 #endif

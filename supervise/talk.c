@@ -231,9 +231,19 @@ static void hello_came(
 		workers_open_listeners(supervisor);
 }
 
+/* What the relay has under way says something of the gateway's sessions. */
+static void pass_on(struct supervisor *supervisor, const struct message *message)
+{
+	struct message copy = *message;
+
+	worker_say(supervisor, WORKER_SENTRY, MESSAGE_RELAYED, &copy, -1);
+}
+
 static void worker_said(struct supervisor *supervisor, struct supervised_worker *worker,
     const struct message *message, int passed_fd)
 {
+	static const char *const kinds[] = {
+	    "relay.failover", "profile.cooling", "profile.disabled", "profile.recovered", NULL};
 	enum worker_index index = (enum worker_index)(worker - supervisor->workers);
 
 	if (message->type == MESSAGE_LISTENER && worker->returning) {
@@ -245,6 +255,10 @@ static void worker_said(struct supervisor *supervisor, struct supervised_worker 
 		hello_came(supervisor, worker, &message->hello);
 	else if (index == WORKER_SENTRY)
 		sentry_said(supervisor, message);
+	else if (index == WORKER_RELAY && message->type == MESSAGE_RELAYED)
+		pass_on(supervisor, message);
+	else if (index == WORKER_RELAY && message->type == MESSAGE_FINDING)
+		health_found(supervisor, kinds, &message->finding);
 	else if (index == WORKER_RECORDER && message->type == MESSAGE_STORED)
 		events_acknowledge(supervisor, message->stored.life, message->stored.sequence);
 	else if (index == WORKER_RECORDER && message->type == MESSAGE_STORE)

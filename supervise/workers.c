@@ -98,7 +98,9 @@ void worker_start(struct supervisor *supervisor, struct supervised_worker *worke
 	}
 	/* They wait in the channel: should all others be killed in the next moment, this one has them. */
 	listeners_put(supervisor, pair[0]);
-	pid = spawn_worker(worker->program, arguments, pair[1], SETTINGS_FD, false, &worker->pid_fd);
+	pid = spawn_worker(worker->program, arguments,
+	    environment_of_worker(supervisor, (enum worker_index)(worker - supervisor->workers)), pair[1],
+	    SETTINGS_FD, false, &worker->pid_fd);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);

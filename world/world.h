@@ -25,6 +25,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -94,6 +95,9 @@ struct clone_args;
 	CALL(int, socket, (int family, int type, int protocol), socket(family, type, protocol), -1) \
 	CALL(int, socketpair, (int family, int type, int protocol, int pair[2]), \
 	     socketpair(family, type, protocol, pair), -1) \
+	CALL(int, timerfd_create, (int clock, int flags), timerfd_create(clock, flags), -1) \
+	CALL(int, timerfd_settime, (int fd, int flags, const struct itimerspec *next, struct itimerspec *last), \
+	     timerfd_settime(fd, flags, next, last), -1) \
 	CALL(mode_t, umask, (mode_t mask), umask(mask), 0) \
 	CALL(int, unlink, (const char *path), unlink(path), -1) \
 	CALL(int, unlinkat, (int fd, const char *path, int flags), unlinkat(fd, path, flags), -1) \

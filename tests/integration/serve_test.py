@@ -255,14 +255,14 @@ def finishing_it_waits_for_the_silent_no_longer_than_it_may(directory):
 
 
 @test
-def the_relay_tells_its_health_and_that_it_carries_nothing_yet(directory):
+def the_relay_tells_its_health_and_knows_no_provider_that_is_not_configured(directory):
     with worker(RELAY, directory) as relay:
         relay.say("GATEWAY_STARTED", 1, os.getpid())
         port = relay.listen(RELAY_PORT)
         check(ask(port) == (200, {"status": "ok"}), "healthy")
         for request in ({"path": "/v1/messages", "method": "POST"}, {"path": "/v1/models"}):
             status, said = ask(port, **request)
-            check(status == 503 and "does not carry calls yet" in said["error"], request, status, said)
+            check(status == 404 and "relay" in said["error"], request, status, said)
         check(ask(port, Host="evil.example")[0] == 403, "a foreign name")
         relay.say("CLOSE")
         check(ask(port) == (200, {"status": "ok"}), "it answers without a supervisor")

@@ -218,3 +218,31 @@ TEST("runs whose ids share a place in the book are told apart; one that is gone 
 	session_book_clear(&book);
 	CHECK(book.running == 0 && book.table.count == 0);
 }
+
+#define TRACE_1 "ef515d3662e523d42b021ae596700894"
+#define TRACED                                                                                               \
+	"{\"0\":\"{\\\"subsystem\\\":\\\"gateway/ws\\\"}\",\"1\":\"\xe2\x87\x84 res \xe2\x9c\x93 chat.send " \
+	"360ms "                                                                                             \
+	"runId=r1 conn=a "                                                                                   \
+	"id=b\",\"_meta\":{\"name\":\"{\\\"subsystem\\\":\\\"gateway/ws\\\"}\"},\"traceId\":\"" TRACE_1      \
+	"\"}"
+
+TEST("a run whose request the relay has is known by its trace: content moves it, and it waits for nothing "
+     "else")
+{
+	begin();
+	event(LIFECYCLE("r1", "start"));
+	session_book_line(&book, TRACED, strlen(TRACED), now_ms);
+	watch(10);
+	CHECK(!look()->relayed && look()->quiet_ms == 10000);
+
+	session_book_relayed(&book, TRACE_1, 0, now_ms);
+	CHECK(look()->relayed && look()->quiet_ms == 10000);
+	session_book_relayed(&book, TRACE_1, now_ms, now_ms);
+	CHECK(look()->relayed && look()->quiet_ms == 0);
+
+	watch(11);
+	CHECK(!look()->relayed && look()->quiet_ms == 11000);
+	session_book_relayed(&book, "00000000000000000000000000000000", now_ms, now_ms);
+	CHECK(!look()->relayed);
+}

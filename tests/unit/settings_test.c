@@ -222,9 +222,10 @@ static const struct {
                                        "to 1000GB, in bytes or like \"200MB\"."},
     {"{ relay: { providers: { a: { api: 'x', baseUrl: 'https://h', profiles: [ { id: 'w', key: "
      "'sk-secret' } ] } } } }",
-        "1:90: The value of relay.providers.a.profiles[0].key must be a reference to a secret and "
-        "not the secret "
-        "itself: \"env:NAME\" or \"file:/PATH\"."},
+        "1:90: The value of relay.providers.a.profiles[0].key must be a reference and not the key itself: "
+        "\"env:NAME\", \"file:/PATH\" or \"exec:/PROGRAM ARGUMENTS\"; or \"gateway\", to leave the one that "
+        "the "
+        "gateway sends."},
     {"{ relay: { providers: { a: { api: 'x', baseUrl: 'ftp://h', profiles: [] } } } }",
         "1:49: relay.providers.a.baseUrl is \"ftp://h\", but must be an address that begins with "
         "\"https://\" or "
