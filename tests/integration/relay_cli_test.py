@@ -261,6 +261,13 @@ def _(place):
     expect("a login, which stays with the gateway" in told and '\\"gateway\\"' not in told and '"gateway"' in told, told)
     expect("SECRET" not in told, told)
 
+    given.relay("import")
+    seen = json.loads(place.done("check", "--json").stdout)["settings"]["relay.providers"]["value"]
+    expect_equal([profile["key"] for profile in seen["anthropic"]["profiles"]], ["gateway"], "its key")
+    expect(not (place.state_dir / "keys").exists(), "a key was written")
+    given.relay("enable")
+    expect("apiKey: \"" not in given.text(), "the gateway's own credential goes through")
+
 
 @test("where there is nothing to import it says what to do")
 def _(place):
