@@ -75,8 +75,8 @@ TEST("in whatever form the file is: enabled and undone it is the same, byte for 
 	    "{ models: { providers: { anthropic: { /* none */ } } } }",
 	    "{\n\tmodels: { // ours\n\t\tmode: 'merge', // so\n\t},\n}", "{ a: 1 /* x */ }",
 	    "{\r\n\tmodels: {\r\n\t\tproviders: {\r\n\t\t\topenai: { models: [] }\r\n\t\t}\r\n\t}\r\n}\r\n",
-	    "{ \"models\": { \"providers\": { \"anthropic\": { \"baseUrl\": "
-	    "\"https:\\u002f/api.anthropic.com\", \"timeoutSeconds\": 5 } } } }"};
+	    ("{ \"models\": { \"providers\": { \"anthropic\": { \"baseUrl\": "
+	     "\"https:\\u002f/api.anthropic.com\", \"timeoutSeconds\": 5 } } } }")};
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
 		given(shapes[i]);
