@@ -18,7 +18,6 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "cli/relay_ask.h"
 #include "process/clone.h"
 #include "world/world.h"
 

@@ -16,7 +16,8 @@ int relay_text_set(struct relay_text *text, const char *bytes, size_t length)
 
 	if (copy == NULL)
 		return -ENOMEM;
-	memcpy(copy, bytes, length);
+	if (length > 0)
+		memcpy(copy, bytes, length);
 	copy[length] = '\0';
 	relay_text_release(text);
 	*text = (struct relay_text){copy, length};
@@ -96,7 +97,7 @@ static const struct json_value *walk(
 
 static bool is_spelled(const struct draft *draft, const struct json_value *value, const char *spelling)
 {
-	return strlen(spelling) == value->end - value->start &&
+	return draft->source.bytes != NULL && strlen(spelling) == value->end - value->start &&
 	       memcmp(draft->source.bytes + value->start, spelling, value->end - value->start) == 0;
 }
 

@@ -78,7 +78,7 @@ static void release_profiles(struct source *source)
 bool relay_import_knows(const struct settings *settings, const char *id)
 {
 	const struct json_value *profiles;
-	struct source source;
+	struct source source = {0};
 	struct error ignored;
 	bool found = false;
 

@@ -145,7 +145,7 @@ int deadlines_reserve(struct deadlines *deadlines, uint32_t count)
 {
 	if (deadlines->reserved + count > deadlines->size) {
 		uint32_t size = deadlines->size == 0 ? 64 : deadlines->size * 2;
-		struct deadline **heap = realloc(deadlines->heap, size * sizeof(heap[0]));
+		struct deadline **heap = reallocarray(deadlines->heap, size, sizeof(void *));
 
 		if (heap == NULL)
 			return -ENOMEM;

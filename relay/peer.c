@@ -69,7 +69,7 @@ static int peer_user(int netlink_fd, int fd, uid_t *user)
 
 bool peer_is_allowed(struct relay *relay, int fd)
 {
-	uid_t user;
+	uid_t user = (uid_t)-1;
 
 	if (relay->netlink_fd < 0)
 		relay->netlink_fd =

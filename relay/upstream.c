@@ -35,6 +35,8 @@ static void unlink_upstream(struct upstream *upstream)
 {
 	struct upstream **list = list_of(upstream);
 
+	if (upstream->state == UPSTREAM_IDLE)
+		upstream->endpoint->idle_count--;
 	if (upstream->next != NULL)
 		upstream->next->previous = upstream->previous;
 	if (upstream->previous != NULL)
@@ -42,8 +44,6 @@ static void unlink_upstream(struct upstream *upstream)
 	else if (list != NULL && *list == upstream)
 		*list = upstream->next;
 	upstream->next = upstream->previous = NULL;
-	if (upstream->state == UPSTREAM_IDLE)
-		upstream->endpoint->idle_count--;
 }
 
 static void close_socket(struct upstream *upstream)
@@ -267,6 +267,8 @@ static int transmit(struct upstream *upstream, const char *head)
 		if (result != TLS_DONE)
 			return -EPIPE;
 		sent(upstream, taken);
+		if (upstream->head_sent == upstream->head_length)
+			head = NULL; /* it may have been freed */
 	}
 	watch(upstream, upstream->paused ? 0 : EPOLLIN | EPOLLRDHUP);
 	return 0;

@@ -67,12 +67,12 @@ TEST("the preamble of both interfaces is no content")
 {
 	static const char *const anthropic[] = {START, PING, BLOCK, START PING BLOCK, ": a comment\n\n",
 	    "event: content_block_delta\ndata: {\"delta\":{\"type\":\"text_delta\",\"text\":\"\"}}\n\n",
-	    "event: content_block_start\ndata: "
-	    "{\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\"}}\n\n"};
+	    ("event: content_block_start\ndata: "
+	     "{\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\"}}\n\n")};
 	static const char *const openai[] = {ROLE, ": OPENROUTER PROCESSING\n\n",
 	    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
-	    "data: "
-	    "{\"choices\":[{\"delta\":{\"content\":\"\",\"tool_calls\":[]},\"finish_reason\":null}]}\n\n"};
+	    ("data: "
+	     "{\"choices\":[{\"delta\":{\"content\":\"\",\"tool_calls\":[]},\"finish_reason\":null}]}\n\n")};
 
 	for (size_t i = 0; i < sizeof(anthropic) / sizeof(anthropic[0]); i++)
 		CHECK(!read_pieces(ANTHROPIC, anthropic[i], 1000).scan.content);
