@@ -102,37 +102,46 @@ static void print_rows(const struct row *rows, size_t count)
 	}
 }
 
-/* Returns false when the answer is not what a relay says. */
-static bool print_answer(const char *answer)
+static bool print_document(const struct json_document *document)
 {
 	static struct row rows[SETTINGS_PROVIDERS_MAX * SETTINGS_PROFILES_MAX];
-	size_t length = strlen(answer), count = 0;
-	struct json_document document = {
-	    .value_max = (uint32_t)JSON_VALUES_FOR(length), .string_size = JSON_STRINGS_FOR(length)};
-	const struct json_value *providers;
-	struct json_fault fault;
+	const struct json_value *providers = json_find(document, json_root(document), "providers");
+	size_t count = 0;
 
-	document.values = calloc(document.value_max, sizeof(document.values[0]));
-	document.strings = malloc(document.string_size);
-	if (document.values == NULL || document.strings == NULL ||
-	    json_parse(&document, answer, length, JSON_STRICT, &fault) < 0)
-		return false;
-	providers = json_find(&document, json_root(&document), "providers");
 	if (providers == NULL || providers->type != JSON_ARRAY)
 		return false;
-	for (const struct json_value *provider = json_first(&document, providers); provider != NULL;
-	     provider = json_next(&document, provider)) {
-		const struct json_value *profiles = json_find(&document, provider, "profiles");
+	for (const struct json_value *provider = json_first(document, providers); provider != NULL;
+	     provider = json_next(document, provider)) {
+		const struct json_value *profiles = json_find(document, provider, "profiles");
 
 		if (profiles == NULL || profiles->type != JSON_ARRAY)
 			return false;
-		for (const struct json_value *profile = json_first(&document, profiles);
+		for (const struct json_value *profile = json_first(document, profiles);
 		     profile != NULL && count < sizeof(rows) / sizeof(rows[0]);
-		     profile = json_next(&document, profile))
-			fill(&document, provider, profile, &rows[count++]);
+		     profile = json_next(document, profile))
+			fill(document, provider, profile, &rows[count++]);
 	}
 	print_rows(rows, count);
 	return true;
+}
+
+/* Returns false when the answer is not what a relay says. */
+static bool print_answer(const char *answer)
+{
+	size_t length = strlen(answer);
+	struct json_document document = {
+	    .value_max = (uint32_t)JSON_VALUES_FOR(length), .string_size = JSON_STRINGS_FOR(length)};
+	struct json_fault fault;
+	bool printed;
+
+	document.values = calloc(document.value_max, sizeof(document.values[0]));
+	document.strings = malloc(document.string_size);
+	printed = document.values != NULL && document.strings != NULL &&
+	          json_parse(&document, answer, length, JSON_STRICT, &fault) == 0 &&
+	          print_document(&document);
+	free(document.values);
+	free(document.strings);
+	return printed;
 }
 
 int run_profiles(struct invocation *invocation)

@@ -203,8 +203,6 @@ static void sent(struct upstream *upstream, size_t count)
 		return;
 	}
 	upstream->head_sent = upstream->head_length;
-	free(upstream->head);
-	upstream->head = NULL;
 	if (count > head_left)
 		chain_pass(&upstream->call->stored, &upstream->body, count - head_left);
 }
@@ -248,6 +246,14 @@ static enum tls_result send_record(
 	return tls_write(upstream->ssl, record, length, taken);
 }
 
+static void forget_head(struct upstream *upstream)
+{
+	if (upstream->head_sent < upstream->head_length)
+		return;
+	free(upstream->head);
+	upstream->head = NULL;
+}
+
 /* Returns 0, or a negative errno: it is lost. */
 static int transmit(struct upstream *upstream, const char *head)
 {
@@ -261,15 +267,15 @@ static int transmit(struct upstream *upstream, const char *head)
 		result = upstream->ssl != NULL ? send_record(upstream, spans, count, &taken)
 		                               : send_plain(upstream, spans, count, &taken);
 		if (result == TLS_AGAIN) {
+			forget_head(upstream);
 			watch(upstream, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
 			return 0;
 		}
 		if (result != TLS_DONE)
 			return -EPIPE;
 		sent(upstream, taken);
-		if (upstream->head_sent == upstream->head_length)
-			head = NULL; /* it may have been freed */
 	}
+	forget_head(upstream);
 	watch(upstream, upstream->paused ? 0 : EPOLLIN | EPOLLRDHUP);
 	return 0;
 }
