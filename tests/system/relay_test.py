@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 # pylint: disable=wrong-import-position
 import mock_upstream
 from mock_upstream import MockUpstream, ask, events, headers_for, question
-from system import expect, expect_equal, free_port, main, test, wait_for
+from system import expect, expect_equal, free_port, is_alive, kill, main, read_process, test, wait_for
 
 FIRST_S, LAST_RESORT_S, GAP_S = 1, 4, 1
 RETURN_S = 30  # a preferred profile is used again so soon after it is well
@@ -459,6 +459,71 @@ def compressed(place):
             direct = ask(relay.upstream.port, relay.keys[name, stream][0], api[1] + api[2], stream)
             expect_equal(seen[2], direct[2], "byte for byte")
             expect(relay.profile(name, stream, 0)["tokens"]["output"] > 0, "its tokens are counted")
+    finally:
+        relay.close()
+
+
+def stream_in_pieces(relay, name, path=None):
+    """A stream under way: its connection and its answer, of which the first piece was read."""
+    path = path or relay.path(name, True)
+    link = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=20)
+    link.request("POST", path, question(path, True), headers_for(path, "placeholder"))
+    answer = link.getresponse()
+    return link, answer, answer.read1(1 << 16)
+
+
+@test("settings that are read anew drop no stream, and count for the next call")
+def reloaded(place):
+    relay = Relay(place, "drip200", "ok")
+    try:
+        link, answer, first = stream_in_pieces(relay, "anthropic")
+        before = next(worker["pid"] for worker in place.status()["workers"] if worker["name"] == "relay")
+        settings = json.loads(place.settings_file.read_text())
+        settings["relay"]["providers"]["another"] = {"api": "anthropic-messages", "baseUrl": relay.upstream.url, "profiles": [
+            {"id": "only", "key": "exec:/bin/echo sk-ok-another"}]}
+        place.settings(settings)
+        place.done("reload")
+        wait_for(lambda: next(worker["pid"] for worker in place.status()["workers"] if worker["name"] == "relay") != before,
+                 "another relay")
+        status, _, body = ask(relay.port, "placeholder", "/another/v1/messages")
+        expect(status == 200 and b"sk-ok-another" in body, status, body)
+        body = first + answer.read()
+        expect_equal(text_of("anthropic", True, body), "word " * 10)
+        expect_equal(events(body)[-1]["type"], "message_stop")
+        link.close()
+        wait_for(lambda: not is_alive(before), "the end of the one before")
+    finally:
+        relay.close()
+
+
+@test("a relay that is killed is there again for the next call, which waits for it")
+def killed(place):
+    relay = Relay(place, "ok", "ok")
+    try:
+        for _ in range(2):
+            pid = next(worker["pid"] for worker in place.status()["workers"] if worker["name"] == "relay")
+            kill(pid)
+            expect_answer_of(relay, "openai", False, 0, relay.ask("openai", False))
+    finally:
+        relay.close()
+
+
+@test("keys are given to the relay alone, and shown nowhere")
+def keys_are_nowhere(place):
+    relay = Relay(place, "ok", "429")
+    try:
+        for name, stream in each_way():
+            relay.ask(name, stream)
+        workers = {worker["name"]: worker["pid"] for worker in place.status()["workers"]}
+        key = relay.keys["anthropic", False][0].encode()
+        for who, pid in {"gateway": place.pid(), **workers}.items():
+            expect(key not in read_process(pid, "environ"), who, "has a key in its environment")
+        shown = b"".join([relay.get("/profiles")[1], relay.get("/metrics")[1], place.done("status", "--json").stdout.encode(),
+                          place.done("check", "--json", "--config", str(place.settings_file), "--", "sleep", "1",
+                                     environment={f"KEY_{number}": "x" for number in range(8)}).stdout.encode(),
+                          place.log_file.read_bytes(), json.dumps(place.events()).encode()])
+        for key in (key for keys in relay.keys.values() for key in keys):
+            expect(key.encode() not in shown, "a key is shown")
     finally:
         relay.close()
 
