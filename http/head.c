@@ -12,10 +12,14 @@ struct seen {
 ssize_t http_head_find(const char *bytes, size_t length)
 {
 	size_t searched = length < HTTP_HEAD_MAX ? length : HTTP_HEAD_MAX;
-	const char *end = memmem(bytes, searched, "\r\n\r\n", 4);
+	const char *line = bytes, *end = bytes + searched;
 
-	if (end != NULL)
-		return end + 4 - bytes;
+	/* Line by line is faster than looking for the four bytes. */
+	while (line < end && (line = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+		if (end - line > 2 && line > bytes && line[-1] == '\r' && line[1] == '\r' && line[2] == '\n')
+			return line + 3 - bytes;
+		line++;
+	}
 	return length >= HTTP_HEAD_MAX ? -EMSGSIZE : 0;
 }
 

@@ -260,6 +260,12 @@ static void clock_passed(struct deadline *deadline)
 		answer_closed(call, false);
 		return;
 	}
+	/* Who was not given all of the request, or is not listened to because its reader is slow, is not
+	 * silent. */
+	if (!call->stored_whole || (call->upstream != NULL && call->upstream->paused)) {
+		deadline_set(&call->relay->deadlines, deadline, call->attempt.gap_ms);
+		return;
+	}
 	if (call->answer.committed) {
 		report.outcome = FAILOVER_STALLED;
 		snprintf(sentence, sizeof(sentence), "the model said nothing more for %s",
