@@ -7,8 +7,10 @@ BUILD_DIRECTORY says which build is tried (default: build). Prints TAP.
 
 import http.client
 import json
+import os
 import pathlib
 import socket
+import subprocess
 import sys
 import time
 
@@ -16,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 # pylint: disable=wrong-import-position
 import mock_upstream
 from mock_upstream import MockUpstream, ask, events, headers_for, question
-from system import expect, expect_equal, free_port, is_alive, kill, main, read_process, test, wait_for
+from system import Skip, expect, expect_equal, free_port, is_alive, kill, main, read_process, test, wait_for
 
 FIRST_S, LAST_RESORT_S, GAP_S = 1, 4, 1
 RETURN_S = 30  # a preferred profile is used again so soon after it is well
@@ -504,6 +506,22 @@ def killed(place):
             pid = next(worker["pid"] for worker in place.status()["workers"] if worker["name"] == "relay")
             kill(pid)
             expect_answer_of(relay, "openai", False, 0, relay.ask("openai", False))
+    finally:
+        relay.close()
+
+
+@test("the processes of another user are not answered")
+def another_user(place):
+    if os.geteuid() != 0:
+        raise Skip("another user's process needs root")
+    relay = Relay(place, "ok", "ok")
+    try:
+        request = "GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n\\r\\n"
+        words = f"exec 3<>/dev/tcp/127.0.0.1/{relay.port}; printf '{request}' >&3; head -c 100 <&3 | wc -c"
+        said = subprocess.run(["/bin/bash", "-c", words], user=65534, cwd="/", capture_output=True, text=True, timeout=20)
+        expect(said.stdout.strip() == "0", said)
+        expect(relay.answers(), "its own user's are")
+        expect(b"holdfast_relay_refused_total 1" in relay.get("/metrics")[1], "it is counted")
     finally:
         relay.close()
 
