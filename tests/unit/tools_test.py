@@ -192,7 +192,8 @@ def without_root_and_sudo_one_sentence_says_what_to_do(folder):
     seen = run("/bin/sh", TOOLS / "install-needs", "bench", env=bare_path(
         folder, dpkg_query="echo python3 installed; echo procps installed; exit 1", id="echo 1000"))
     assert seen.returncode == 1 and seen.stdout == "", seen
-    assert seen.stderr.count("\n") == 1 and '"apt-get install s6 runit nginx-light haproxy openssl" as root' in seen.stderr, seen.stderr
+    assert seen.stderr.count("\n") == 1, seen.stderr
+    assert '"apt-get install s6 runit nginx-light haproxy openssl" as root' in seen.stderr, seen.stderr
 
 
 @test
