@@ -18,6 +18,10 @@ struct batch {
 	struct failover_report report;
 };
 
+/* The head, or a part of it; call->answer.status is not 0 once it is whole. Returns how many of these bytes
+ * were used, or -EBADMSG. */
+ssize_t answer_take_head(struct call *call, const char *bytes, size_t length);
+
 /* Whether the body has ended, and in the way that its interface ends. */
 bool answer_is_whole(const struct answer *answer);
 
