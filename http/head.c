@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <strings.h>
 
 struct seen {
 	unsigned fields, host, content_length, transfer_encoding;
@@ -93,7 +92,14 @@ static bool split_field(const char *line, size_t length, struct http_field *fiel
 
 bool http_field_is(const struct http_field *field, const char *name, size_t name_length)
 {
-	return name_length == field->name_length && strncasecmp(field->name, name, name_length) == 0;
+	if (name_length != field->name_length)
+		return false;
+	/* Of a token and a name of letters and dashes this is the comparison without regard to case;
+	 * strncasecmp() asks the locale for every byte. */
+	for (size_t i = 0; i < name_length; i++)
+		if ((field->name[i] | 0x20) != (name[i] | 0x20))
+			return false;
+	return true;
 }
 
 unsigned http_head_status(const char *head)

@@ -46,7 +46,7 @@ struct http_field {
 /* The next field of a checked head. *offset is 0 before the first. Returns false after the last. */
 bool http_head_next(const char *head, size_t length, size_t *offset, struct http_field *field);
 
-/* Whether the field has this name, in any case of letters. */
+/* Whether the field has this name, which is of letters and dashes, in any case of letters. */
 bool http_field_is(const struct http_field *field, const char *name, size_t name_length);
 
 /* The status of a checked head of an answer. */

@@ -4,6 +4,9 @@
 
 #include "format/json_skim.h"
 
+#define ERROR_MEMBERS  3    /* of a body, that are looked at for an error */
+#define USAGE_TAIL_MAX 2048 /* of a body, that is looked at for its usage */
+
 struct event {
 	struct json_span name, data; /* of the "event" and the first "data" line, trimmed */
 };
@@ -280,26 +283,50 @@ void scan_event(struct scan *scan, const char *bytes, size_t length, struct scan
 	scan->content |= found->content;
 }
 
+/* The value of the last member "usage" that stands in the body's end: behind it there is little in both
+ * interfaces. A quote within a text has a backslash before it. */
+static struct json_span find_usage(const char *body, size_t length)
+{
+	static const char name[] = "\"usage\"";
+	const char *least = length > USAGE_TAIL_MAX ? body + length - USAGE_TAIL_MAX : body;
+
+	for (const char *at = body + length - sizeof(name); length > sizeof(name) && at > least; at--) {
+		const char *value = at + sizeof(name) - 1, *end = body + length;
+
+		if (*at != '"' || memcmp(at, name, sizeof(name) - 1) != 0 || at[-1] == '\\')
+			continue;
+		while (value < end && (*value == ':' || *value == ' ' || *value == '\n'))
+			value++;
+		return (struct json_span){value, (size_t)(end - value)};
+	}
+	return (struct json_span){"", 0};
+}
+
+/* An error says so in its first members; an answer has its usage in its last ones. */
 void scan_body(struct scan *scan, const char *body, size_t length, struct scan_found *found)
 {
 	const struct json_span whole = {body, length};
-	struct json_span key, value;
+	struct json_span key, value, usage;
 	struct json_skim skim;
 
 	json_skim_begin(&skim, body, length);
-	while (json_skim_next(&skim, &key, &value)) {
-		if (is_key(&key, "usage"))
-			read_usage(scan, &value);
-		else if (is_key(&key, "model"))
+	for (int members = 0; members < ERROR_MEMBERS && json_skim_next(&skim, &key, &value); members++) {
+		if (is_key(&key, "model"))
 			json_span_text(&value, scan->model, sizeof(scan->model));
 		else if ((is_key(&key, "error") && is_something(&value)) ||
 		         (is_key(&key, "type") && json_span_is(&value, "error")))
 			found->error = true;
 	}
-	if (found->error)
+	if (found->error) {
 		failed(scan, &whole, found);
-	/* Half a document was sent as a whole one. What begins otherwise is no document, and none of our
-	 * business. */
-	else if (skim.cut && length > 0 && *body == '{')
-		found->broken = true;
+		return;
+	}
+	usage = find_usage(body, length);
+	read_usage(scan, &usage);
+	/* Half a document was sent as a whole one: its last brace is missing. What begins otherwise is no
+	 * document, and none of our business. */
+	while (
+	    length > 0 && (body[length - 1] == '\n' || body[length - 1] == '\r' || body[length - 1] == ' '))
+		length--;
+	found->broken = length > 0 && *body == '{' && body[length - 1] != '}';
 }
