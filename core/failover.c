@@ -56,31 +56,21 @@ static enum usable is_usable(const struct way *way, int64_t now_ms)
 	return way->profile->probing || way->model->probing ? USABLE_NOT : USABLE_AS_PROBE;
 }
 
+/* Each has one place where it may be: who comes later takes it, and the one before is merely no longer
+ * preferred. */
 static struct failover_conversation *find_conversation(struct failover *failover, uint64_t conversation)
 {
-	for (uint32_t i = 0; conversation != 0 && i < FAILOVER_STICKY_MAX; i++)
-		if (failover->conversations[i].conversation == conversation)
-			return &failover->conversations[i];
-	return NULL;
+	struct failover_conversation *place = &failover->conversations[conversation % FAILOVER_STICKY_MAX];
+
+	return conversation != 0 && place->conversation == conversation ? place : NULL;
 }
 
 static void remember_conversation(
     struct failover *failover, uint64_t conversation, uint32_t profile, int64_t now_ms)
 {
-	struct failover_conversation *place = find_conversation(failover, conversation);
-
-	if (conversation == 0)
-		return;
-	for (uint32_t i = 0; place == NULL && i < FAILOVER_STICKY_MAX; i++)
-		if (failover->conversations[i].conversation == 0)
-			place = &failover->conversations[i];
-	if (place == NULL) {
-		place = &failover->conversations[0];
-		for (uint32_t i = 1; i < FAILOVER_STICKY_MAX; i++)
-			if (failover->conversations[i].used_ms < place->used_ms)
-				place = &failover->conversations[i];
-	}
-	*place = (struct failover_conversation){conversation, now_ms, profile};
+	if (conversation != 0)
+		failover->conversations[conversation % FAILOVER_STICKY_MAX] =
+		    (struct failover_conversation){conversation, now_ms, profile};
 }
 
 /* The preferred one has been well for a moment only: a conversation stays where its prompt is cached. */

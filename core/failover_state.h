@@ -10,6 +10,7 @@
 struct failover_latency {
 	uint16_t counts[FAILOVER_LATENCY_BUCKETS];
 	uint32_t total;
+	int64_t p99_ms; /* as it was last worked out; -1: it must be worked out anew */
 };
 
 struct failover_model {

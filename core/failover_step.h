@@ -29,6 +29,6 @@ void failover_close(struct failover *failover, const struct failover_call *call,
 /* failover_latency.c */
 void latency_add(struct failover_latency *latency, int64_t ms);
 /* The time in which 99 of 100 had begun to answer; 0: too few are known. */
-int64_t latency_p99_ms(const struct failover_latency *latency);
+int64_t latency_p99_ms(struct failover_latency *latency);
 
 #endif
