@@ -25,6 +25,7 @@ from system import expect, free_port, test, wait_for
 
 LONG = bool(os.environ.get("LONG"))
 FIRST_S = 2
+BUSY_S = 3
 ANSWERED_S = 200 if LONG else 60
 MODEL = {"id": "m1", "name": "m1", "reasoning": False, "input": ["text"], "contextWindow": 128000, "maxTokens": 4096,
          "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0}}
@@ -124,7 +125,8 @@ def held_by_the_relay(place, version):
         said, limited_s = gateway.ask()
         limited = from_first_to_second(gateway, first, second, before)
         expect(second in said, said)
-        expect(limited < 0.1 and limited_s < usual_s + 1, "limited:", limited, limited_s, "usually", usual_s)
+        # The gateway itself takes its time on a busy machine: what the relay adds is the first figure.
+        expect(limited < 0.1 and limited_s < usual_s + BUSY_S, "limited:", limited, limited_s, "usually", usual_s)
 
         gateway.upstream.manner(first, "silent")
         before = counts(gateway, first, second)
@@ -132,7 +134,7 @@ def held_by_the_relay(place, version):
         said, silent_s = gateway.ask()
         silent = from_first_to_second(gateway, first, second, before)
         expect(second in said, said)
-        expect(FIRST_S - 0.1 < silent < FIRST_S + 1 and silent_s < usual_s + FIRST_S + 1, silent, silent_s, usual_s)
+        expect(FIRST_S - 0.1 < silent < FIRST_S + 1 and silent_s < usual_s + FIRST_S + BUSY_S, silent, silent_s, usual_s)
         return [f"the first message took {first_s:.1f} s, the next {usual_s:.1f} s; limited: the second profile had the call "
                 f"after {limited * 1000:.1f} ms, answered after {limited_s:.1f} s; silent, with a limit of {FIRST_S} s: after "
                 f"{silent:.3f} s, answered after {silent_s:.1f} s"]
