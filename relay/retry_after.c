@@ -2,7 +2,6 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -24,6 +23,11 @@ static bool field_text(const char *head, size_t head_length, const char *name, c
 	return true;
 }
 
+static bool is_digit(char byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
 static int64_t bounded(double ms)
 {
 	if (!(ms > 0))
@@ -36,15 +40,37 @@ static int64_t until(int64_t at_ms, int64_t real_ms)
 	return bounded((double)(at_ms - real_ms));
 }
 
+/* Digits, where a fraction may follow: no sign, no exponent, nothing that only strtod() knows. */
+static bool read_decimal(const char **text, double *number)
+{
+	const char *next = *text, *begin = next;
+	double unit = 1;
+
+	for (*number = 0; is_digit(*next); next++)
+		*number = *number * 10 + (*next - '0');
+	if (next == begin)
+		return false;
+	if (*next == '.')
+		for (next++; is_digit(*next); next++)
+			*number += (*next - '0') * (unit /= 10);
+	*text = next;
+	return true;
+}
+
 /* -1: it is no such number. */
 static int64_t read_number(const char *text, double unit_ms)
 {
-	char *end;
-	double number = strtod(text, &end);
+	double number;
 
-	if (end == text || *end != '\0' || !(number >= 0))
-		return -1;
-	return bounded(number * unit_ms);
+	return read_decimal(&text, &number) && *text == '\0' ? bounded(number * unit_ms) : -1;
+}
+
+/* 0: it is no moment as whole seconds. */
+static int64_t read_seconds(const char *text)
+{
+	double number;
+
+	return read_decimal(&text, &number) && *text == '\0' && number < 1e12 ? (int64_t)number : 0;
 }
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7; the obsolete forms are not sent any more). */
@@ -56,17 +82,27 @@ static int64_t read_http_date(const char *text, int64_t real_ms)
 	return end == NULL || *end != '\0' ? -1 : until((int64_t)timegm(&date) * 1000, real_ms);
 }
 
-/* RFC 3339: "2026-11-30T12:00:00Z", with a fraction or an offset that are let pass. */
+/* RFC 3339: "2026-11-30T12:00:00Z", where a fraction is let pass and an offset may stand for the Z. */
 static int64_t read_moment(const char *text, int64_t real_ms)
 {
 	struct tm date = {0};
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &date);
+	int sign, hours, minutes, used = 0;
 
-	return strptime(text, "%Y-%m-%dT%H:%M:%S", &date) == NULL
-	           ? -1
-	           : until((int64_t)timegm(&date) * 1000, real_ms);
+	if (end == NULL)
+		return -1;
+	if (*end == '.')
+		for (end++; is_digit(*end);)
+			end++;
+	if (strcmp(end, "Z") == 0)
+		return until((int64_t)timegm(&date) * 1000, real_ms);
+	sign = *end == '-' ? -1 : *end == '+' ? 1 : 0;
+	if (sign == 0 || sscanf(end + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || end[1 + used] != '\0')
+		return -1;
+	return until(((int64_t)timegm(&date) - sign * (hours * 60 + minutes) * 60) * 1000, real_ms);
 }
 
-/* "6m0s", "1s", "20ms", "1h2m", "1d": as OpenAI writes them. */
+/* "6m0s", "1s", "20ms", "9.816s", "1h2m", "1d": as OpenAI writes them, with nothing else in the text. */
 static int64_t read_duration(const char *text)
 {
 	static const struct {
@@ -75,22 +111,44 @@ static int64_t read_duration(const char *text)
 	} units[] = {{"ms", 1}, {"d", 86400e3}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}};
 	double total = 0;
 
+	if (*text == '\0')
+		return -1;
 	while (*text != '\0') {
-		char *end;
-		double number = strtod(text, &end);
+		double number;
 		size_t i = 0;
 
-		if (end == text || !(number >= 0))
+		if (!read_decimal(&text, &number))
 			return -1;
 		while (i < sizeof(units) / sizeof(units[0]) &&
-		       strncmp(end, units[i].unit, strlen(units[i].unit)) != 0)
+		       strncmp(text, units[i].unit, strlen(units[i].unit)) != 0)
 			i++;
 		if (i == sizeof(units) / sizeof(units[0]))
 			return -1;
 		total += number * units[i].ms;
-		text = end + strlen(units[i].unit);
+		text += strlen(units[i].unit);
 	}
 	return bounded(total);
+}
+
+/* "Rate limit reached for ... Please try again in 9.816s. Visit ..." (OpenAI). */
+int64_t retry_after_of_message(const char *message)
+{
+	static const char before[] = "try again in ";
+	const char *words = strcasestr(message, before);
+	char text[VALUE_MAX];
+	size_t length;
+
+	if (words == NULL)
+		return -1;
+	words += sizeof(before) - 1;
+	length = strspn(words, "0123456789.dhms");
+	while (length > 0 && words[length - 1] == '.')
+		length--;
+	if (length >= sizeof(text))
+		return -1;
+	memcpy(text, words, length);
+	text[length] = '\0';
+	return read_duration(text);
 }
 
 /* "You will regain access on 2026-12-01 at 00:00 UTC." */
@@ -100,7 +158,7 @@ static int64_t read_sentence(const char *message, int64_t real_ms)
 	struct tm date = {0};
 
 	if (words == NULL)
-		return -1;
+		return retry_after_of_message(message);
 	words += strlen("regain access on ");
 	if (strptime(words, "%Y-%m-%d at %H:%M", &date) == NULL) {
 		memset(&date, 0, sizeof(date));
@@ -134,6 +192,26 @@ static bool is_used_up(const char *head, size_t head_length, const char *format,
 	return field_text(head, head_length, name, text) && strcmp(text, "0") == 0;
 }
 
+/* Of subscriptions: seconds since 1970, of the whole or of the windows that are rejected. */
+static int64_t read_unified(const char *head, size_t head_length, int64_t real_ms)
+{
+	static const char *const windows[] = {"", "-7d", "-5h"};
+	char name[VALUE_MAX], text[VALUE_MAX];
+
+	for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+		int64_t at_ms;
+
+		snprintf(name, sizeof(name), "anthropic-ratelimit-unified%s-status", windows[i]);
+		if (!field_text(head, head_length, name, text) || strcmp(text, "rejected") != 0)
+			continue;
+		snprintf(name, sizeof(name), "anthropic-ratelimit-unified%s-reset", windows[i]);
+		at_ms = field_text(head, head_length, name, text) ? read_seconds(text) * 1000 : 0;
+		if (at_ms > 0)
+			return until(at_ms, real_ms);
+	}
+	return -1;
+}
+
 int64_t retry_after_of_limits(const char *head, size_t head_length, int64_t real_ms)
 {
 	static const char *const anthropic[] = {"requests", "tokens", "input-tokens", "output-tokens"};
@@ -157,13 +235,5 @@ int64_t retry_after_of_limits(const char *head, size_t head_length, int64_t real
 		ms = read_duration(text);
 		longest_ms = ms > longest_ms ? ms : longest_ms;
 	}
-	/* Of subscriptions: seconds since 1970, where the whole is rejected. */
-	if (longest_ms < 0 && field_text(head, head_length, "anthropic-ratelimit-unified-status", text) &&
-	    strcmp(text, "rejected") == 0 &&
-	    field_text(head, head_length, "anthropic-ratelimit-unified-reset", text)) {
-		int64_t at_ms = (int64_t)strtod(text, NULL) * 1000;
-
-		longest_ms = at_ms > 0 ? until(at_ms, real_ms) : -1;
-	}
-	return longest_ms;
+	return longest_ms >= 0 ? longest_ms : read_unified(head, head_length, real_ms);
 }

@@ -83,7 +83,48 @@ static const struct {
     {OPENAI, 503, O("server_error", "null", "The engine is currently overloaded"), FAILOVER_OVERLOADED,
         FAILOVER_MODEL},
     {OPENAI, 502, "<html>Bad gateway</html>", FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {ANTHROPIC, 400,
+        A("invalid_request_error", "You have reached your specified workspace API usage limits."),
+        FAILOVER_BILLING, FAILOVER_PROFILE},
+    {ANTHROPIC, 400,
+        A("invalid_request_error", "Third-party apps now draw from your extra usage, not your plan."),
+        FAILOVER_BILLING, FAILOVER_PROFILE},
+    {ANTHROPIC, 400, A("invalid_request_error", "This organization has been disabled."), FAILOVER_AUTH,
+        FAILOVER_PROFILE},
+    {ANTHROPIC, 400,
+        A("invalid_request_error",
+            "This credential is only authorized for use with Claude Code and not here."),
+        FAILOVER_AUTH, FAILOVER_MODEL},
+    {ANTHROPIC, 403, "{\"error\":{\"type\":\"forbidden\",\"message\":\"Request not allowed\"}}",
+        FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {ANTHROPIC, 403, "\r\n<!DOCTYPE html><title>Attention</title>", FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {ANTHROPIC, 413, A("invalid_request_error", "Request size exceeds model context window"),
+        FAILOVER_CONTEXT_TOO_LONG, FAILOVER_MODEL},
+    {ANTHROPIC, 429, A("rate_limit_error", "prompt is too long for your tier"), FAILOVER_RATE_LIMITED,
+        FAILOVER_MODEL},
+    {OPENAI, 429, O("insufficient_quota", "\"credit_balance_exhausted\"", "x"), FAILOVER_BILLING,
+        FAILOVER_PROFILE},
+    {OPENAI, 429, O("insufficient_quota", "\"organization_spend_limit_exceeded\"", "x"), FAILOVER_QUOTA,
+        FAILOVER_PROFILE},
+    {OPENAI, 429, O("x", "\"project_spend_limit_exceeded\"", "x"), FAILOVER_QUOTA, FAILOVER_PROFILE},
+    {OPENAI, 429, O("x", "\"organization_usage_limit_exceeded\"", "x"), FAILOVER_QUOTA, FAILOVER_PROFILE},
+    {OPENAI, 403, O("invalid_request_error", "\"model_not_found\"", "Project `p` has no access to model `m`"),
+        FAILOVER_AUTH, FAILOVER_MODEL},
+    {OPENAI, 404, O("invalid_request_error", "\"model_not_found\"", "The model `m` does not exist"),
+        FAILOVER_BAD_REQUEST, FAILOVER_MODEL},
+    {OPENAI, 403, O("request_forbidden", "\"unsupported_country_region_territory\"", "x"),
+        FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {OPENAI, 400, O("invalid_request_error", "\"invalid_prompt\"", "flagged"), FAILOVER_CONTENT_FILTER,
+        FAILOVER_MODEL},
+    {OPENAI, 400, O("x", "null", "your prompt was flagged as potentially violating our usage policy."),
+        FAILOVER_CONTENT_FILTER, FAILOVER_MODEL},
+    {OPENAI, 403, O("", "403", "m requires moderation. Your input was flagged."), FAILOVER_CONTENT_FILTER,
+        FAILOVER_MODEL},
+    {OPENAI, 402, O("", "402", "Insufficient credits"), FAILOVER_BILLING, FAILOVER_PROFILE},
+    {OPENAI, 400, O("", "429", "x"), FAILOVER_BAD_REQUEST, FAILOVER_MODEL},
     {API_OTHER, 429, "", FAILOVER_RATE_LIMITED, FAILOVER_MODEL},
+    {API_OTHER, 409, "", FAILOVER_SERVER_ERROR, FAILOVER_MODEL},
+    {API_OTHER, 403, "", FAILOVER_AUTH, FAILOVER_PROFILE},
     {API_OTHER, 400, "{\"error\":\"no\"}", FAILOVER_BAD_REQUEST, FAILOVER_MODEL},
 };
 
@@ -110,6 +151,10 @@ TEST("how long to wait is read in every way it is said")
 	    {"Retry-After: Mon, 01 Dec 2025 11:00:30 GMT\r\n", "", 0},
 	    {"Retry-After: soon\r\n", "", -1},
 	    {"Retry-After: -5\r\n", "", -1},
+	    {"Retry-After: inf\r\n", "", -1},
+	    {"Retry-After: 0x10\r\n", "", -1},
+	    {"Retry-After: 1e3\r\n", "", -1},
+	    {"Retry-After: 1.5\r\n", "", 1500},
 	    {"Retry-After: 99999999999999\r\n", "", 31 * 24 * 3600 * (int64_t)1000},
 	    {"anthropic-ratelimit-tokens-remaining: 0\r\nanthropic-ratelimit-tokens-reset: "
 	     "2025-12-01T12:01:00Z\r\n",
@@ -120,11 +165,27 @@ TEST("how long to wait is read in every way it is said")
 	    {"anthropic-ratelimit-unified-status: rejected\r\nanthropic-ratelimit-unified-reset: "
 	     "1764590520\r\n",
 	        "", 120000},
+	    {"anthropic-ratelimit-requests-remaining: 0\r\nanthropic-ratelimit-requests-reset: "
+	     "2025-12-01T14:01:00.25+02:00\r\n",
+	        "", 60000},
+	    {"anthropic-ratelimit-requests-remaining: 0\r\nanthropic-ratelimit-requests-reset: "
+	     "2025-12-01 at noon\r\n",
+	        "", -1},
+	    {"anthropic-ratelimit-unified-7d-status: rejected\r\nanthropic-ratelimit-unified-7d-reset: "
+	     "1764590460\r\n",
+	        "", 60000},
+	    {"anthropic-ratelimit-unified-status: allowed\r\nanthropic-ratelimit-unified-reset: "
+	     "1764590460\r\n",
+	        "", -1},
 	    {"x-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: 6m0s\r\n", "", 360000},
 	    {"x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 20ms\r\n", "", 20},
 	    {"x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 1h2m3s\r\n", "", 3723000},
 	    {"", A("rate_limit_error", "You will regain access on 2025-12-02 at 00:00 UTC."),
 	        12 * 3600 * 1000},
+	    {"", O("tokens", "null", "Rate limit reached. Please try again in 9.816s. Visit us."), 9816},
+	    {"", O("requests", "null", "Please try again in 1m26.4s"), 86400},
+	    {"Retry-After: 3\r\n", O("requests", "null", "Please try again in 20ms."), 3000},
+	    {"", O("requests", "null", "Please try again in a while."), -1},
 	    {"", "", -1},
 	};
 
@@ -134,6 +195,18 @@ TEST("how long to wait is read in every way it is said")
 		if (!CHECK(report.retry_after_ms == cases[i].wait_ms))
 			printf("# %s: %lld\n", cases[i].fields, (long long)report.retry_after_ms);
 	}
+}
+
+TEST("what the provider's own clients would try again is tried elsewhere")
+{
+	static const char body[] = O("invalid_request_error", "null", "x");
+
+	CHECK(classify(OPENAI, 400, "x-should-retry: true\r\n", body).outcome == FAILOVER_SERVER_ERROR);
+	CHECK(classify(OPENAI, 400, "x-should-retry: false\r\n", body).outcome == FAILOVER_BAD_REQUEST);
+	CHECK(classify(OPENAI, 429, "x-should-retry: false\r\n", "").outcome == FAILOVER_RATE_LIMITED);
+	CHECK(classify(ANTHROPIC, 400, "x-should-retry: true\r\n",
+	          A("invalid_request_error", "prompt is too long: 3 tokens > 2 maximum"))
+	          .outcome == FAILOVER_CONTEXT_TOO_LONG);
 }
 
 TEST("a cap of the month with a Retry-After is a limit like any other")
@@ -165,6 +238,12 @@ TEST("an error within an answer that promised to be one")
 	    {A("invalid_request_error", "x"), FAILOVER_BAD_REQUEST},
 	    {O("server_error", "null", "The engine is currently overloaded"), FAILOVER_OVERLOADED},
 	    {"{\"error\":\"what\"}", FAILOVER_SERVER_ERROR},
+	    {O("", "429", "x"), FAILOVER_RATE_LIMITED},
+	    {O("", "503", "x"), FAILOVER_OVERLOADED},
+	    {O("", "502", "Provider returned error"), FAILOVER_SERVER_ERROR},
+	    {O("", "401", "of the provider behind it"), FAILOVER_SERVER_ERROR},
+	    {O("", "400", "x"), FAILOVER_BAD_REQUEST},
+	    {O("", "999", "x"), FAILOVER_SERVER_ERROR},
 	    {"", FAILOVER_SERVER_ERROR},
 	};
 	struct failover_report report;
