@@ -280,41 +280,6 @@ static int check_sense(struct loader *loader)
 	return 0;
 }
 
-static int add_secret(struct loader *loader, settings_text reference)
-{
-	struct settings *settings = loader->settings;
-	const char *text = settings_string(settings, reference);
-
-	if (strncmp(text, "file:", 5) == 0 && access(text + 5, R_OK) < 0)
-		loader_remark(loader, "The secret %.300s cannot be read: %s.", text, strerror(errno));
-	if (strncmp(text, "env:", 4) != 0)
-		return 0;
-	text += 4;
-	for (uint32_t i = 0; i < settings->secret_count; i++)
-		if (strcmp(settings_string(settings, settings->secrets[i]), text) == 0)
-			return 0;
-	if (paths_variable(loader->environment, text) == NULL)
-		loader_remark(loader, "The variable %.100s, which is to hold a secret, is not set.", text);
-	if (settings->secret_count == SETTINGS_SECRETS_MAX)
-		return error_set(loader->why, -EBADMSG,
-		    "The settings name more than %d variables with secrets: use \"file:\" for some.",
-		    SETTINGS_SECRETS_MAX);
-	return loader_text(loader, text, strlen(text), &settings->secrets[settings->secret_count++]);
-}
-
-static int collect_secrets(struct loader *loader)
-{
-	struct settings *settings = loader->settings;
-	int result = 0;
-
-	for (uint32_t i = 0; i < settings->alert_count && result == 0; i++)
-		result = add_secret(loader, settings->alerts[i].secret);
-	for (uint32_t i = 0; i < settings->relay.provider_count; i++)
-		for (uint32_t j = 0; j < settings->relay.providers[i].profile_count && result == 0; j++)
-			result = add_secret(loader, settings->relay.providers[i].profiles[j].key);
-	return result;
-}
-
 /* An entry of auth.profiles: { provider: "anthropic", mode: "oauth" }. */
 static int count_logins(
     struct openclaw *openclaw, const struct origin *origin, const struct json_value *value)
@@ -368,7 +333,7 @@ static int settle(struct load *load)
 
 		result = openclaw_visit(&load->openclaw, path, count_logins);
 	}
-	return result == 0 ? collect_secrets(loader) : result;
+	return result == 0 ? secrets_collect(loader) : result;
 }
 
 static int load_all(struct load *load)

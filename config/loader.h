@@ -165,4 +165,9 @@ int command_resolve_probe(struct loader *loader);
 /* gateway.workingDirectory: exists; has its default. */
 int command_directory(struct loader *loader);
 
+/* --- secrets.c --- */
+
+/* Notes the variables that hold secrets (settings->secrets), and remarks upon what cannot be had. */
+int secrets_collect(struct loader *loader);
+
 #endif

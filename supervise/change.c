@@ -263,8 +263,9 @@ static int start_child(struct supervisor *supervisor, const char *const *first, 
 	arguments[count] = NULL;
 	if (world_socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
-	pid = spawn_worker(supervisor->change.holdfast, arguments, environ, pair[1], SETTINGS_FD, true,
-	    &supervisor->change.pid_fd);
+	/* It says what the settings are, or whether the programs start: for neither it needs a secret. */
+	pid = spawn_worker(supervisor->change.holdfast, arguments, environment_without_secrets(supervisor),
+	    pair[1], SETTINGS_FD, true, &supervisor->change.pid_fd);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);

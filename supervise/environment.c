@@ -158,6 +158,11 @@ static bool is_of_worker(const struct settings *settings, enum worker_index inde
 	return false;
 }
 
+char **environment_without_secrets(struct supervisor *supervisor)
+{
+	return environment_of_worker(supervisor, WORKER_COUNT);
+}
+
 char **environment_of_worker(struct supervisor *supervisor, enum worker_index index)
 {
 	const struct settings *settings = supervisor->settings;

@@ -489,5 +489,7 @@ void fallback_sentence(const struct supervisor *supervisor, char *target, size_t
 int environment_build(struct supervisor *supervisor, char **inherited, struct error *why);
 /* A worker's environment: ours, without the secrets that are not its own. Good until the next call. */
 char **environment_of_worker(struct supervisor *supervisor, enum worker_index index);
+/* The same without any, for a child that is none of them. */
+char **environment_without_secrets(struct supervisor *supervisor);
 
 #endif
